@@ -1,0 +1,1 @@
+"""Tests of the wing that signs browsers on; the tree mirrors federation/."""
