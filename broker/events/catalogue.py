@@ -1,0 +1,56 @@
+"""Every event that exists, with its severity. `docs/events.md` is written from this table."""
+
+from dataclasses import dataclass
+
+from broker.events.models import Event
+
+_NOTICE, _WARNING, _ALERT = Event.Severity.NOTICE, Event.Severity.WARNING, Event.Severity.ALERT
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One row of the catalogue: `thing.happened`."""
+
+    name: str
+    severity: Event.Severity
+    meaning: str
+
+
+LOGIN_SUCCEEDED = EventType("login.succeeded", _NOTICE, "A person signed on to an application.")
+LOGIN_REFUSED = EventType("login.refused", _WARNING, "A sign-on was refused; the code says why.")
+SESSION_OPENED = EventType("session.opened", _NOTICE, "A single sign-on session began.")
+SESSION_ENDED = EventType("session.ended", _NOTICE, "A single sign-on session was ended.")
+PERSON_CREATED = EventType("person.created", _NOTICE, "A person was recorded.")
+PERSON_CHANGED = EventType("person.changed", _NOTICE, "A person's attributes or groups changed.")
+PERSON_DEACTIVATED = EventType("person.deactivated", _WARNING, "A person's account was closed.")
+PERSON_REACTIVATED = EventType("person.reactivated", _WARNING, "A person's account was opened again.")
+IDENTITY_LINKED = EventType("identity.linked", _NOTICE, "An identity provider's subject was linked to a person.")
+IDENTITY_UNLINKED = EventType("identity.unlinked", _WARNING, "A linked identity was removed.")
+CODE_ISSUED = EventType("code.issued", _NOTICE, "An authorization code was issued.")
+TOKEN_ISSUED = EventType("token.issued", _NOTICE, "Tokens were issued to a client.")
+TOKEN_REFRESHED = EventType("token.refreshed", _NOTICE, "Tokens were refreshed.")
+TOKEN_REFUSED = EventType("token.refused", _WARNING, "A token, userinfo or authorization request was refused.")
+GRANT_REVOKED = EventType("grant.revoked", _ALERT, "A grant with all its tokens was revoked.")
+PARTY_CREATED = EventType(
+    "party.created", _NOTICE, "An organisation, provider, application, client, resource or flow was registered."
+)
+PARTY_CHANGED = EventType("party.changed", _NOTICE, "A registered party was changed.")
+PARTY_RETIRED = EventType("party.retired", _WARNING, "A registered party was retired.")
+CONFIGURATION_APPLIED = EventType("configuration.applied", _NOTICE, "A configuration file was applied.")
+CLIENT_SECRET_ISSUED = EventType("client_secret.issued", _NOTICE, "A client got a secret.")
+KEY_CREATED = EventType("key.created", _NOTICE, "A key of ours was made.")
+KEY_ACTIVATED = EventType("key.activated", _NOTICE, "A key of ours began to be used.")
+KEY_RETIRED = EventType("key.retired", _NOTICE, "A key of ours stopped being used.")
+OPERATOR_CREATED = EventType("operator.created", _WARNING, "A console account was made.")
+OPERATOR_RESET = EventType("operator.reset", _ALERT, "A console account got a new one-time password.")
+OPERATOR_SIGNED_IN = EventType("operator.signed_in", _NOTICE, "An operator signed in to the console.")
+OPERATOR_REFUSED = EventType("operator.refused", _WARNING, "A sign-in to the console was refused.")
+OPERATOR_LOCKED = EventType("operator.locked", _ALERT, "A console account was locked after wrong passwords.")
+OPERATOR_CHANGED = EventType("operator.changed", _WARNING, "A console account was changed.")
+TRACE_READ = EventType("trace.read", _NOTICE, "An operator opened a trace, which may show personal data.")
+EVENTS_PRUNED = EventType("events.pruned", _WARNING, "Sealed events past their retention were deleted.")
+REQUEST_REFUSED = EventType("request.refused", _WARNING, "A request outside any sign-on was refused.")
+
+CATALOGUE: dict[str, EventType] = {
+    value.name: value for value in list(globals().values()) if isinstance(value, EventType)
+}

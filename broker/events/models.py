@@ -1,0 +1,71 @@
+"""The book of events, and the seals over it."""
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class Event(models.Model):
+    """One thing that happened. Insert-only: the database refuses a change (migration 0002)."""
+
+    class Severity(models.TextChoices):
+        NOTICE = "notice"
+        WARNING = "warning"
+        ALERT = "alert"
+
+    at = models.DateTimeField()
+    type = models.CharField(max_length=64)
+    severity = models.CharField(max_length=8, choices=Severity.choices)
+    actor_kind = models.CharField(max_length=16)
+    actor_id = models.CharField(max_length=200, blank=True)
+    address = models.CharField(max_length=64, blank=True)
+    trace_id = models.CharField(max_length=16, blank=True)
+    subject_kind = models.CharField(max_length=32, blank=True)
+    subject_id = models.CharField(max_length=200, blank=True)
+    connection = models.CharField("identity provider", max_length=64, blank=True)
+    application = models.CharField(max_length=64, blank=True)
+    code = models.CharField(max_length=64, blank=True)
+    details = models.JSONField(default=dict)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        indexes: ClassVar = [
+            models.Index(fields=["at"]),
+            models.Index(fields=["type", "id"]),
+            models.Index(fields=["trace_id"]),
+            models.Index(fields=["subject_kind", "subject_id"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.type}"
+
+
+class Seal(models.Model):
+    """A hash over a set of events, chained to the seal before it and signed.
+
+    `ids` is the set of sealed event ids as inclusive ranges, since ids are given out before their transactions
+    commit and a late one must not look like a forgery.
+    """
+
+    at = models.DateTimeField()
+    ids = models.JSONField()
+    count = models.PositiveIntegerField()
+    previous_digest = models.CharField(max_length=64)
+    digest = models.CharField(max_length=64, unique=True)
+    signature = models.TextField()
+    pruned_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"seal {self.id} over {self.count} events"
+
+
+class PrunePermit(models.Model):
+    """The one row that lets the database delete events up to an id: set only while sealed segments are pruned."""
+
+    until_id = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"until {self.until_id}"

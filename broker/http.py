@@ -1,0 +1,117 @@
+"""What every request meets: its trace id, its limits, its actor; and how answers are marked."""
+
+import ipaddress
+from collections.abc import Callable
+from typing import cast
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.module_loading import import_string
+
+from broker import limits
+from broker.actors import Actor, ActorKind
+from broker.errors import BrokerError
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+log = structlog.get_logger(__name__)
+TRACE_HEADER = "Countersign-Trace"
+
+
+def no_store(response: HttpResponse) -> HttpResponse:
+    """Mark an answer that holds a token or a person (RFC 6749 section 5.1)."""
+    response["Cache-Control"] = "no-store"
+    response["Pragma"] = "no-cache"
+    return response
+
+
+def client_address(request: HttpRequest) -> str:
+    """The address of the caller: the hop that the outermost trusted proxy saw, else the peer itself."""
+    peer = request.META.get("REMOTE_ADDR", "")
+    if settings.TRUSTED_PROXIES:
+        chain = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
+        if len(chain) >= settings.TRUSTED_PROXIES:
+            peer = chain[-settings.TRUSTED_PROXIES]
+    try:
+        return str(ipaddress.ip_address(peer))
+    except ValueError:
+        return ""
+
+
+def trace_id_of(request: HttpRequest) -> str:
+    """The trace id of this request: its own, or that of the attempt it belongs to (`adopt_trace_id`)."""
+    return cast(str, request.trace_id)  # type: ignore[attr-defined] - set by TraceMiddleware
+
+
+def adopt_trace_id(request: HttpRequest, trace_id: str) -> None:
+    """This request is a further hop of an attempt that already has an id."""
+    request.trace_id = trace_id  # type: ignore[attr-defined] - see trace_id_of
+    structlog.contextvars.bind_contextvars(trace_id=trace_id)
+
+
+def actor_from(request: HttpRequest) -> Actor:
+    """The anonymous actor behind a request; whoever authenticates it says who it is (`Actor.acting_as`)."""
+    return Actor(ActorKind.ANONYMOUS, "", client_address(request), trace_id_of(request))
+
+
+class TraceMiddleware:
+    """Gives each request a trace id, shows it in the answer, and logs one line with it: never a query, never a body."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self.make_trace_id = import_string(settings.TRACE_ID_MAKER)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        structlog.contextvars.clear_contextvars()
+        adopt_trace_id(request, self.make_trace_id())
+        response = self.get_response(request)
+        response[TRACE_HEADER] = trace_id_of(request)
+        route = request.resolver_match.route if request.resolver_match else "(none)"
+        log.info("request", method=request.method, route=route, status=response.status_code)
+        return response
+
+
+class LimitsMiddleware:
+    """Refuses what is too large before anything parses it (`broker.limits`)."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+        self.refusal_page = import_string(settings.REFUSAL_PAGE)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        try:
+            check_size(request)
+        except BrokerError as error:
+            return cast(HttpResponse, self.refusal_page(request, error))
+        return self.get_response(request)
+
+
+def check_size(request: HttpRequest) -> None:
+    """Raises BrokerError when the query, the cookies or the declared body are above their limits."""
+    meta = request.META
+    if len(meta.get("QUERY_STRING", "")) > limits.QUERY_BYTES:
+        raise BrokerError("request.too_large", expected=f"query of at most {limits.QUERY_BYTES} bytes")
+    if len(meta.get("HTTP_COOKIE", "")) > limits.COOKIE_BYTES:
+        raise BrokerError("request.too_large", expected=f"cookies of at most {limits.COOKIE_BYTES} bytes")
+    length = meta.get("CONTENT_LENGTH") or "0"
+    if not length.isdecimal():
+        raise BrokerError("request.malformed", expected="Content-Length in digits")
+    if meta.get("HTTP_TRANSFER_ENCODING"):
+        raise BrokerError("request.malformed", expected="a Content-Length, not a transfer encoding")
+    bound = limits.SAML_POST_BYTES if request.path.startswith("/saml/") else limits.FORM_BYTES
+    if int(length) > bound:
+        code = "saml.too_large" if request.path.startswith("/saml/") else "request.too_large"
+        raise BrokerError(code, expected=f"at most {bound} bytes", actual=f"{length} bytes")
+
+
+def refusal_json(error: BrokerError, *, trace_id: str) -> HttpResponse:
+    """A refusal for a machine: code, meaning, who can mend it, and the trace id."""
+    refusal = error.refusal
+    body = {
+        "error": refusal.code,
+        "error_description": refusal.meaning,
+        "mender": refusal.mender.value,
+        "remedy": refusal.remedy,
+        "trace_id": trace_id,
+    }
+    return no_store(JsonResponse(body, status=refusal.status))

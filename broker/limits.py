@@ -1,0 +1,81 @@
+"""Every size, count, lifetime and rate in one table; `tests/broker/test_limits.py` has a test per row.
+
+Sizes are bytes, counts are numbers of things, lifetimes are timedelta.
+"""
+
+from datetime import timedelta
+
+# SAML messages
+SAML_MESSAGE_BYTES = 256 * 1024
+"""Decoded XML of one SAML message, and the inflated size of a Redirect message."""
+SAML_POST_BYTES = 512 * 1024
+"""A whole POST to a SAML endpoint: base64 of the message, percent-encoded, plus RelayState."""
+SAML_DEPTH = 40
+"""Nesting of elements in one SAML message."""
+SAML_ELEMENTS = 10_000
+SAML_ATTRIBUTES = 200
+SAML_ATTRIBUTE_VALUES = 2_000
+SAML_ATTRIBUTE_VALUE_CHARS = 4_096
+SAML_NAME_ID_CHARS = 1_024
+SAML_METADATA_BYTES = 2 * 1024 * 1024
+"""Metadata of one entity; aggregates come later and are streamed."""
+SAML_SKEW = timedelta(seconds=60)
+SAML_SKEW_MAX = timedelta(seconds=180)
+SAML_ANSWER_AGE = timedelta(minutes=10)
+"""The greatest age of an answer since its IssueInstant."""
+
+# JWTs
+JWT_BEARER_BYTES = 8 * 1024
+JWT_ID_TOKEN_BYTES = 32 * 1024
+JWT_JSON_DEPTH = 8
+RSA_BITS_MIN = 2048
+
+# Requests
+FORM_BYTES = 64 * 1024
+"""A POST to a token, userinfo or sign-on endpoint."""
+QUERY_BYTES = 16 * 1024
+PARAMETER_CHARS = 8 * 1024
+COOKIE_BYTES = 8 * 1024
+RELAY_STATE_CHARS = 1_024
+
+# Lifetimes
+LOGIN_REQUEST_LIFETIME = timedelta(minutes=15)
+AUTHORIZATION_CODE_LIFETIME = timedelta(seconds=60)
+ACCESS_TOKEN_LIFETIME = timedelta(minutes=10)
+ID_TOKEN_LIFETIME = timedelta(minutes=10)
+REFRESH_TOKEN_IDLE = timedelta(days=14)
+REFRESH_TOKEN_ABSOLUTE = timedelta(days=90)
+REFRESH_GRACE = timedelta(seconds=20)
+"""How long a refresh token that was just used gives the same child again: its answer may have been lost."""
+SESSION_IDLE = timedelta(hours=2)
+SESSION_ABSOLUTE = timedelta(hours=12)
+SESSION_TOUCH_INTERVAL = timedelta(minutes=1)
+"""A session's last use is written at most this often."""
+REGISTRY_POLL_INTERVAL = timedelta(milliseconds=500)
+"""How old a cached party may be before its version row is read again."""
+
+# Keys
+KEY_ANNOUNCE = timedelta(hours=24)
+"""How long a new signing key is published before it signs."""
+KEY_RETIRE = timedelta(hours=24)
+"""How long a key stays published after it stopped signing; never less than the longest token life."""
+
+# Retention
+EVENT_SEAL_INTERVAL = timedelta(seconds=60)
+EVENT_RETENTION = timedelta(days=730)
+TRACE_RETENTION = timedelta(days=30)
+SESSION_RETENTION = timedelta(days=90)
+
+# Pages
+CHOICES_PER_PAGE = 20
+"""Identity providers on one page that asks; above it the page has a search."""
+
+# Outgoing requests
+OUTGOING_CONNECT_SECONDS = 5.0
+OUTGOING_TOTAL_SECONDS = 20.0
+OUTGOING_JSON_BYTES = 512 * 1024
+
+# Operators
+OPERATOR_PASSWORD_FAILURES = 5
+OPERATOR_LOCKOUT = timedelta(minutes=15)
+OPERATOR_PASSWORD_CHARS = 12

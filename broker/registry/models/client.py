@@ -1,0 +1,94 @@
+"""OAuth clients: an application's OpenID face, or an integration's own."""
+
+from typing import ClassVar
+
+from django.db import models
+
+from broker.registry.models.application import Application
+
+
+class Client(models.Model):
+    """A client as OAuth knows it. Secrets are rows of their own, so that two can live side by side."""
+
+    class Kind(models.TextChoices):
+        SIGN_ON = "sign_on"
+        SERVICE = "service"
+
+    class Authentication(models.TextChoices):
+        CLIENT_SECRET_BASIC = "client_secret_basic"
+        CLIENT_SECRET_POST = "client_secret_post"
+        PRIVATE_KEY_JWT = "private_key_jwt"
+        TLS_CLIENT_AUTH = "tls_client_auth"
+
+    class PKCE(models.TextChoices):
+        REQUIRED = "required"
+        EXEMPT = "exempt"
+
+    class SubjectType(models.TextChoices):
+        PUBLIC = "public"
+        PAIRWISE = "pairwise"
+
+    class Algorithm(models.TextChoices):
+        RS256 = "RS256"
+        ES256 = "ES256"
+
+    class Enforcement(models.TextChoices):
+        OBSERVE = "observe"
+        WARN = "warn"
+        ENFORCE = "enforce"
+
+    client_id = models.CharField(max_length=200)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    application = models.ForeignKey(Application, on_delete=models.CASCADE, related_name="clients", null=True)
+    owner = models.EmailField(blank=True)
+    enabled = models.BooleanField(default=True)
+    authentication = models.CharField(
+        max_length=24, choices=Authentication.choices, default=Authentication.CLIENT_SECRET_BASIC
+    )
+    redirect_uris = models.JSONField(default=list, blank=True)
+    post_logout_redirect_uris = models.JSONField(default=list, blank=True)
+    pkce = models.CharField(max_length=8, choices=PKCE.choices, default=PKCE.REQUIRED)
+    subject_type = models.CharField(max_length=8, choices=SubjectType.choices, default=SubjectType.PUBLIC)
+    id_token_algorithm = models.CharField(max_length=8, choices=Algorithm.choices, default=Algorithm.RS256)
+    jwks = models.JSONField(default=dict, blank=True)
+    enforcement = models.CharField(max_length=8, choices=Enforcement.choices, default=Enforcement.ENFORCE)
+    created_at = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["client_id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["client_id"], condition=models.Q(retired_at=None), name="registry_client_id"
+            ),
+            models.UniqueConstraint(
+                fields=["application"],
+                condition=models.Q(retired_at=None, kind="sign_on"),
+                name="registry_one_sign_on_client",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.client_id
+
+
+class ClientSecret(models.Model):
+    """A secret of a client, as a hash: keyed for our own 256-bit ones, Argon2 for imported ones."""
+
+    class Scheme(models.TextChoices):
+        KEYED = "keyed"
+        ARGON2 = "argon2"
+
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, related_name="secrets")
+    scheme = models.CharField(max_length=8, choices=Scheme.choices)
+    secret_hash = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+    rotate_by = models.DateField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"secret {self.pk} of {self.client_id}"

@@ -1,0 +1,65 @@
+"""Finding parties, from memory where nothing changed."""
+
+from broker.registry.cache import parties
+from broker.registry.models import Client, Domain, HomeRealmDomain, IdentityProvider
+
+
+def find_identity_provider(slug: str) -> IdentityProvider | None:
+    """The identity provider under `slug`, enabled or not, with its organisation; None when there is none."""
+    return parties.get(
+        ("identity_provider", slug),
+        lambda: (
+            IdentityProvider.objects.select_related("organisation")
+            .filter(slug=slug, retired_at=None)
+            .order_by()
+            .first()
+        ),
+    )
+
+
+def find_client(client_id: str) -> Client | None:
+    """The client under `client_id`, enabled or not, with its application and secrets; None when there is none."""
+    return parties.get(
+        ("client", client_id),
+        lambda: (
+            Client.objects.select_related("application")
+            .prefetch_related("secrets")
+            .filter(client_id=client_id, retired_at=None)
+            .order_by()
+            .first()
+        ),
+    )
+
+
+def find_home_realm(domain: str) -> IdentityProvider | None:
+    """The enabled identity provider to which the e-mail domain `domain` leads."""
+    found = parties.get(
+        ("home_realm", domain.lower()),
+        lambda: (
+            HomeRealmDomain.objects.select_related("identity_provider__organisation")
+            .filter(name=domain.lower(), identity_provider__retired_at=None)
+            .first()
+        ),
+    )
+    return found.identity_provider if found and found.identity_provider.enabled else None
+
+
+def find_only_identity_provider() -> IdentityProvider | None:
+    """The one enabled identity provider, when there is exactly one."""
+    found = parties.get(
+        ("only_identity_provider",),
+        lambda: list(IdentityProvider.objects.select_related("organisation").filter(enabled=True, retired_at=None)[:2]),
+    )
+    return found[0] if len(found) == 1 else None
+
+
+def proved_domains(organisation_id: int) -> frozenset[str]:
+    """The domains, in lower case, for which the organisation's identity providers may speak."""
+    return parties.get(
+        ("proved_domains", organisation_id),
+        lambda: frozenset(
+            Domain.objects.filter(organisation_id=organisation_id, proved_at__isnull=False).values_list(
+                "name", flat=True
+            )
+        ),
+    )

@@ -1,0 +1,281 @@
+"""The only settings: what the environment decides comes from `broker.env`, sizes and lifetimes are `broker.limits`."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+
+from broker import env, limits
+
+ENVIRONMENT = env.load()
+ROOT = Path(__file__).resolve().parent.parent
+VAR = env.var_dir()
+
+# --- Django ---------------------------------------------------------------------------------------------------------
+DEBUG = False
+SECRET_KEY = ENVIRONMENT.secret_key.get_secret_value()
+BROKER_BASE_URL = ENVIRONMENT.base_url
+BROKER_IS_HTTPS = BROKER_BASE_URL.startswith("https://")
+BROKER_IS_LOOPBACK = env.is_loopback(urlsplit(BROKER_BASE_URL).hostname or "")
+BROKER_MASTER_KEYS = env.read_master_keys(ENVIRONMENT.master_keys.get_secret_value())
+ALLOWED_HOSTS = [urlsplit(BROKER_BASE_URL).hostname or ""]
+if BROKER_IS_LOOPBACK:
+    ALLOWED_HOSTS += ["localhost", "127.0.0.1", "[::1]"]
+ROOT_URLCONF = "broker.urls"
+WSGI_APPLICATION = "broker.wsgi.application"
+APPEND_SLASH = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR / "static"
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "broker.console.apps.AdminConfig",
+    "axes",
+    "csp",
+    "broker.once",
+    "broker.events",
+    "broker.traces",
+    "broker.keys",
+    "broker.registry",
+    "broker.directory",
+    "broker.sessions",
+    "broker.tokens",
+    "broker.console",
+    "broker.operations",
+    "federation.claims",
+    "federation.signon",
+    "federation.logout",
+]
+
+# Protocol endpoints need neither Django's session nor messages nor axes; those middlewares act on /admin only,
+# through `broker.console.middleware`, so that a token request pays nothing for them.
+MIDDLEWARE = [
+    "broker.http.TraceMiddleware",
+    "broker.http.LimitsMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "broker.console.middleware.ConsoleMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Database and cache ---------------------------------------------------------------------------------------------
+DATABASES = {"default": env.database(ENVIRONMENT, VAR)}
+REDIS_URL = ENVIRONMENT.redis_url.get_secret_value()
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+}
+
+# --- Security headers and cookies -----------------------------------------------------------------------------------
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_HSTS_SECONDS = 31_536_000 if BROKER_IS_HTTPS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENVIRONMENT.trusted_proxies else None
+TRUSTED_PROXIES = ENVIRONMENT.trusted_proxies
+X_FRAME_OPTIONS = "DENY"
+_PREFIX = "__Host-" if BROKER_IS_HTTPS else ""
+SESSION_COOKIE_NAME = f"{_PREFIX}countersign-console"
+SESSION_COOKIE_SECURE = BROKER_IS_HTTPS
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 8 * 3600
+CSRF_COOKIE_NAME = f"{_PREFIX}countersign-csrf"
+CSRF_COOKIE_SECURE = BROKER_IS_HTTPS
+CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "federation.signon.views.pages.csrf_failure"
+CSRF_TRUSTED_ORIGINS = [BROKER_BASE_URL]
+SSO_COOKIE_NAME = f"{_PREFIX}countersign-session"
+FLOW_COOKIE_NAME = f"{_PREFIX}countersign-flow"
+DATA_UPLOAD_MAX_MEMORY_SIZE = limits.SAML_POST_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+# Pages for people. No form-action: browsers enforce it along redirects, and sign-on forms lead to other sites.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "script-src": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    },
+}
+# The console's look (Unfold) uses Alpine, which evaluates expressions, and inline styles.
+CONSOLE_CONTENT_SECURITY_POLICY = {
+    "default-src": [NONE],
+    "style-src": [SELF, UNSAFE_INLINE],
+    "script-src": [SELF, UNSAFE_EVAL, UNSAFE_INLINE],
+    "img-src": [SELF, "data:"],
+    "font-src": [SELF],
+    "connect-src": [SELF],
+    "form-action": [SELF],
+    "base-uri": [NONE],
+    "frame-ancestors": [NONE],
+}
+
+# --- Console --------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "console.Operator"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "broker.console.backends.OperatorBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": limits.OPERATOR_PASSWORD_CHARS},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+AXES_FAILURE_LIMIT = limits.OPERATOR_PASSWORD_FAILURES
+AXES_COOLOFF_TIME = limits.OPERATOR_LOCKOUT
+AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "broker.http.client_address"
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_VERBOSE = False
+SILENCED_SYSTEM_CHECKS = [
+    "axes.W002",  # axes' middleware runs inside ConsoleMiddleware
+    "admin.E408",  # likewise the session, authentication and message middlewares
+    "admin.E409",
+    "admin.E410",
+]
+
+# --- Federation and tokens ------------------------------------------------------------------------------------------
+OUTGOING_NETWORKS = ENVIRONMENT.outgoing_networks
+OUTGOING_PROXY = ENVIRONMENT.outgoing_proxy
+OUTGOING_CA_FILE = ENVIRONMENT.outgoing_ca_file
+SEAL_LOG = ENVIRONMENT.seal_log or VAR / "seals.log"
+TRACE_DAYS = ENVIRONMENT.trace_days
+METRICS_TOKEN = ENVIRONMENT.metrics_token.get_secret_value()
+DEMONSTRATION = ENVIRONMENT.demonstration
+
+# --- Celery ---------------------------------------------------------------------------------------------------------
+CELERY_BROKER_URL = REDIS_URL or f"sqla+sqlite:///{VAR / 'queue.sqlite3'}"
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TIMEZONE = "UTC"
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat")
+CELERY_BEAT_SCHEDULE = {
+    "seal-events": {"task": "broker.events.tasks.seal_events", "schedule": limits.EVENT_SEAL_INTERVAL / 2},
+    "rotate-keys": {"task": "broker.keys.tasks.rotate_keys", "schedule": 3600.0},
+    "forget-used-values": {"task": "broker.once.tasks.forget", "schedule": 3600.0},
+    "forget-traces": {"task": "broker.traces.tasks.forget", "schedule": 3600.0},
+    "forget-sessions": {"task": "broker.sessions.tasks.forget", "schedule": 3600.0},
+    "forget-tokens": {"task": "broker.tokens.tasks.forget", "schedule": 3600.0},
+    "forget-login-requests": {"task": "federation.signon.tasks.forget", "schedule": 600.0},
+    "prune-events": {"task": "broker.events.tasks.prune_events", "schedule": 86400.0},
+}
+
+# --- Logging --------------------------------------------------------------------------------------------------------
+_SHARED_PROCESSORS = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "structured": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer()
+                if ENVIRONMENT.log_format == "json"
+                else structlog.dev.ConsoleRenderer(colors=False),
+            ],
+            "foreign_pre_chain": _SHARED_PROCESSORS,
+        },
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+    "loggers": {
+        # Django's request logger repeats paths with their query, and queries carry codes.
+        "django.request": {"level": "CRITICAL"},
+        "django.security": {"level": "CRITICAL"},
+        "httpx2": {"level": "WARNING"},
+        "httpcore2": {"level": "WARNING"},
+        "axes": {"level": "CRITICAL"},
+        "saml2": {"level": "CRITICAL"},
+    },
+}
+structlog.configure(
+    processors=[*_SHARED_PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+
+# --- Wiring: what the ground needs from above, by dotted name ------------------------------------------------------
+CLAIMS_RELEASER = "federation.claims.release.release_claims"
+METADATA_READERS = {
+    "identity_provider": "federation.saml.metadata.read_identity_provider",
+    "service_provider": "federation.saml.metadata.read_service_provider",
+}
+EVENT_HEAD_SIGNER = "broker.keys.services.sign_event_head"
+EVENT_HEAD_VERIFIER = "broker.keys.services.verify_event_head"
+TRACE_ID_MAKER = "broker.traces.services.make_trace_id"
+REFUSAL_PAGE = "federation.signon.views.pages.refusal_page"
+CONFIG_SECTIONS = [
+    "broker.registry.config.organisations.SECTION",
+    "broker.registry.config.identity_providers.SECTION",
+    "broker.registry.config.applications.SECTION",
+    "broker.registry.config.resources.SECTION",
+    "broker.registry.config.clients.SECTION",
+    "broker.registry.config.flows.SECTION",
+]
+CONFIG_KEYS = {
+    ("identity_providers", "claims"): "federation.claims.config.CLAIMS",
+    ("applications", "release"): "federation.claims.config.RELEASE",
+}
+HEALTH_CHECKS = [
+    "broker.operations.health.check_database",
+    "broker.operations.health.check_migrations",
+    "broker.keys.health.check_signing_keys",
+    "broker.operations.health.check_queue",
+]
+DOCTOR_CHECKS = [
+    *HEALTH_CHECKS,
+    "broker.operations.doctor.check_settings",
+    "broker.operations.doctor.check_permissions",
+    "broker.events.doctor.check_book",
+    "broker.keys.doctor.check_keys",
+    "broker.registry.doctor.check_parties",
+    "broker.console.doctor.check_operators",
+]

@@ -1,0 +1,48 @@
+"""What one attempt leaves behind while it runs: hops, checks with expected and actual, messages, notes."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One named check and how it went. `expected` and `actual` are shown to operators."""
+
+    name: str
+    passed: bool
+    expected: str = ""
+    actual: str = ""
+
+
+@dataclass(slots=True)
+class Collector:
+    """Records of one HTTP request of one attempt, in order.
+
+    Nothing here may raise: a trace explains a refusal and never causes one. Values are cut to `VALUE_CHARS`.
+    """
+
+    hop: str = ""
+    entries: list[dict[str, Any]] = field(default_factory=list)
+
+    VALUE_CHARS: ClassVar[int] = 2_000
+    MESSAGE_CHARS: ClassVar[int] = 64_000
+    ENTRIES_MAX: ClassVar[int] = 200
+
+    def check(self, name: str, *, passed: bool, expected: object = "", actual: object = "") -> None:
+        """Record one check of an ordered list."""
+        self._add({"type": "check", **asdict(Check(name, passed, self._cut(expected), self._cut(actual)))})
+
+    def message(self, title: str, text: str) -> None:
+        """Record a decoded message. The caller has redacted it: no secret, no signature value, no token."""
+        self._add({"type": "message", "title": title, "text": text[: self.MESSAGE_CHARS]})
+
+    def note(self, text: str, **values: object) -> None:
+        """Record a fact, with its values."""
+        self._add({"type": "note", "text": text, "values": {key: self._cut(v) for key, v in values.items()}})
+
+    def _add(self, entry: dict[str, Any]) -> None:
+        if len(self.entries) < self.ENTRIES_MAX:
+            self.entries.append(entry)
+
+    def _cut(self, value: object) -> str:
+        return str(value)[: self.VALUE_CHARS]

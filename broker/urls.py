@@ -1,0 +1,16 @@
+"""The whole URL map. Protocol addresses have no trailing slash; the console is the exception."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("federation.signon.urls")),  # /, /signon/…, /saml/sp/…, /oauth/authorize
+    path("", include("federation.logout.urls")),  # /oauth/logout
+    path("", include("broker.tokens.urls")),  # /oauth/token, /oauth/userinfo, discovery
+    path("", include("broker.keys.urls")),  # /oauth/jwks
+    path("", include("broker.operations.urls")),  # /health/…, /metrics
+]
+handler400 = "federation.signon.views.pages.bad_request"
+handler404 = "federation.signon.views.pages.not_found"
+handler500 = "federation.signon.views.pages.fault"

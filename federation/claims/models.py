@@ -1,0 +1,25 @@
+"""What we believe, and what we tell."""
+
+from django.db import models
+
+
+class ClaimMapping(models.Model):
+    """Which of an identity provider's attributes become which claim: {claim: [attribute names, best first]}."""
+
+    identity_provider = models.OneToOneField(
+        "registry.IdentityProvider", on_delete=models.CASCADE, related_name="claim_mapping"
+    )
+    claims = models.JSONField(default=dict, blank=True)
+
+    def __str__(self) -> str:
+        return f"claims of {self.identity_provider_id}"
+
+
+class ReleaseRule(models.Model):
+    """Which claims an application is told."""
+
+    application = models.OneToOneField("registry.Application", on_delete=models.CASCADE, related_name="release_rule")
+    claims = models.JSONField(default=list, blank=True)
+
+    def __str__(self) -> str:
+        return f"release to {self.application_id}"
