@@ -56,7 +56,7 @@ class PartyCache:
         now = self._clock()
         if now - self._checked_at < limits.REGISTRY_POLL_INTERVAL.total_seconds():
             return
-        version = RegistryVersion.objects.values_list("number", flat=True).get(pk=1)
+        version = RegistryVersion.objects.filter(pk=1).values_list("number", flat=True).first() or 0
         with self._lock:
             self._checked_at = now
             if version != self._version:
@@ -69,5 +69,6 @@ parties = PartyCache()
 
 def raise_version() -> None:
     """Call in the transaction of every change of a party: the other workers' memories end with it."""
-    RegistryVersion.objects.filter(pk=1).update(number=F("number") + 1)
+    if not RegistryVersion.objects.filter(pk=1).update(number=F("number") + 1):
+        RegistryVersion.objects.create(pk=1, number=1)
     parties.forget()
