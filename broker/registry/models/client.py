@@ -50,7 +50,11 @@ class Client(models.Model):
     pkce = models.CharField(max_length=8, choices=PKCE.choices, default=PKCE.REQUIRED)
     subject_type = models.CharField(max_length=8, choices=SubjectType.choices, default=SubjectType.PUBLIC)
     id_token_algorithm = models.CharField(max_length=8, choices=Algorithm.choices, default=Algorithm.RS256)
-    jwks = models.JSONField(default=dict, blank=True)
+    jwks = models.JSONField(default=dict, blank=True, help_text="its public keys, where the registration holds them")
+    jwks_url = models.URLField(max_length=1024, blank=True, help_text="where its public keys are published")
+    workload = models.JSONField(
+        default=dict, blank=True, help_text="{issuer, subject, audience} of a foreign token that stands for it"
+    )
     enforcement = models.CharField(max_length=8, choices=Enforcement.choices, default=Enforcement.ENFORCE)
     created_at = models.DateTimeField()
     retired_at = models.DateTimeField(null=True, blank=True)
