@@ -8,7 +8,10 @@ Level = Literal["ok", "warning", "fault"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at (`name`), how it is, and what mends it. Texts hold no secret and no personal value."""
+    """One thing that was looked at (`name`), how it is, and what mends it.
+
+    Texts hold no secret and no personal value.
+    """
 
     name: str
     level: Level

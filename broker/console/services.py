@@ -78,7 +78,7 @@ def change_operator(operator: Operator, *, actor: Actor, **changes: Any) -> Oper
     for field in changed:
         setattr(current, field, changes[field])
     if could_change_things and not current.may_change_things:
-        if actor.kind is ActorKind.OPERATOR and actor.identifier == str(current.pk):
+        if actor.kind is ActorKind.OPERATOR and actor.identifier == current.email:
             raise OperatorRefused("You cannot demote or close your own account; ask another operator.")
         if not any(row.may_change_things for row in locked.values() if row.pk != current.pk):
             raise OperatorRefused("This is the last active operator; make another one first.")

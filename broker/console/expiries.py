@@ -1,0 +1,81 @@
+"""What ends when: certificates of identity providers, our own certificates, clients' secrets."""
+
+import base64
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+
+from cryptography import x509
+from django.db.models import Q
+
+from broker.keys.models import SigningKey
+from broker.registry.cache import parties
+from broker.registry.models import ClientSecret, IdentityProvider
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """One thing with an end. `place` is the name of its console page, with the row's key."""
+
+    kind: str
+    owner: str
+    name: str
+    ends_at: datetime
+    place: tuple[str, str]
+
+    def days_left(self, now: datetime) -> int:
+        """Whole days, negative once it has ended."""
+        return (self.ends_at - now).days
+
+
+def list_expiries() -> list[Expiry]:
+    """Everything that has an end, the soonest first. What parties brought is remembered while the registry stands."""
+    theirs = parties.get(("expiries",), lambda: [*_identity_provider_certificates(), *_client_secrets()])
+    return sorted([*theirs, *_own_certificates()], key=lambda expiry: expiry.ends_at)
+
+
+def _identity_provider_certificates() -> list[Expiry]:
+    rows = IdentityProvider.objects.filter(retired_at=None).order_by().values_list("pk", "slug", "certificates")
+    return [
+        Expiry(
+            "identity provider's certificate",
+            slug,
+            str(certificate.get("fingerprint", ""))[:16],
+            _aware(datetime.fromisoformat(certificate["not_after"])),
+            ("admin:registry_identityprovider_change", str(pk)),
+        )
+        for pk, slug, certificates in rows
+        for certificate in certificates
+    ]
+
+
+def _client_secrets() -> list[Expiry]:
+    rows = (
+        ClientSecret.objects.filter(client__retired_at=None)
+        .exclude(Q(expires_at=None) & Q(rotate_by=None))
+        .select_related("client")
+    )
+    found = []
+    for secret in rows:
+        ends = [secret.expires_at] if secret.expires_at else []
+        ends += [datetime.combine(secret.rotate_by, time.max, UTC)] if secret.rotate_by else []
+        place = ("admin:registry_client_change", str(secret.client_id))
+        found.append(Expiry("client secret", secret.client.client_id, f"secret {secret.pk}", min(ends), place))
+    return found
+
+
+def _own_certificates() -> list[Expiry]:
+    rows = SigningKey.objects.exclude(certificate="").exclude(state=SigningKey.State.RETIRED)
+    return [
+        Expiry(
+            "our own certificate",
+            "countersign",
+            f"{row.use} {row.kid}",
+            x509.load_der_x509_certificate(base64.b64decode(row.certificate)).not_valid_after_utc,
+            ("admin:keys_signingkey_change", str(row.pk)),
+        )
+        for row in rows
+    ]
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

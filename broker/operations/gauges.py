@@ -1,0 +1,50 @@
+"""Gauges: what stands in the database at the moment of a scrape. Few queries, none over a whole table of events."""
+
+from collections.abc import Iterable
+
+from django.utils import timezone
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from broker import limits
+from broker.console.expiries import list_expiries
+from broker.events.models import Event, Seal
+from broker.sessions.models import Session
+
+
+def read_gauges() -> Iterable[Metric]:
+    """All gauges, in the order of their names."""
+    yield _days_left()
+    yield _live_sessions()
+    yield from _book()
+
+
+def _days_left() -> Metric:
+    now = timezone.now()
+    gauge = GaugeMetricFamily(
+        "countersign_expiry_days_left",
+        "Days until a certificate or secret ends; of several of one owner, the one that ends last",
+        labels=["kind", "owner"],
+    )
+    last = {(expiry.kind, expiry.owner): expiry.days_left(now) for expiry in list_expiries()}
+    for (kind, owner), days in last.items():
+        gauge.add_metric([kind, owner], days)
+    return gauge
+
+
+def _live_sessions() -> Metric:
+    now = timezone.now()
+    live = Session.objects.filter(ended_at=None, expires_at__gt=now, last_used_at__gt=now - limits.SESSION_IDLE)
+    return GaugeMetricFamily("countersign_sessions_live", "Single sign-on sessions that are alive", live.count())
+
+
+def _book() -> Iterable[Metric]:
+    """The tail is what came after the last seal; a late arrival before it is left to `manage.py verify_events`."""
+    seal = Seal.objects.first()
+    tail = Event.objects.filter(id__gt=max((last for _, last in seal.ids), default=0) if seal else 0)
+    oldest = tail.order_by("id").values_list("at", flat=True).first()
+    yield GaugeMetricFamily("countersign_unsealed_events", "Events after the last seal", tail.count())
+    yield GaugeMetricFamily(
+        "countersign_unsealed_age_seconds",
+        "Age of the oldest event after the last seal",
+        (timezone.now() - oldest).total_seconds() if oldest else 0,
+    )
