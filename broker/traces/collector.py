@@ -1,17 +1,7 @@
 """What one attempt leaves behind while it runs: hops, checks with expected and actual, messages, notes."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One named check and how it went. `expected` and `actual` are shown to operators."""
-
-    name: str
-    passed: bool
-    expected: str = ""
-    actual: str = ""
 
 
 @dataclass(slots=True)
@@ -29,8 +19,9 @@ class Collector:
     ENTRIES_MAX: ClassVar[int] = 200
 
     def check(self, name: str, *, passed: bool, expected: object = "", actual: object = "") -> None:
-        """Record one check of an ordered list."""
-        self._add({"type": "check", **asdict(Check(name, passed, self._cut(expected), self._cut(actual)))})
+        """Record one named check and how it went. `expected` and `actual` are shown to operators."""
+        expected, actual = self._cut(expected), self._cut(actual)
+        self._add({"type": "check", "name": name, "passed": passed, "expected": expected, "actual": actual})
 
     def message(self, title: str, text: str) -> None:
         """Record a decoded message. The caller has redacted it: no secret, no signature value, no token."""
