@@ -16,7 +16,7 @@ _XML_SPACE = re.compile(r"[ \t\r\n]+")
 
 def children(element: etree._Element, name: str) -> list[etree._Element]:
     """The direct children called `name` (`{namespace}local`)."""
-    return [child for child in element if child.tag == name]
+    return list(element.iterchildren(name))
 
 
 def find_child(element: etree._Element, name: str) -> etree._Element | None:

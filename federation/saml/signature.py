@@ -63,6 +63,14 @@ class SignatureCase:
     sha1_accepted: bool
 
     @cached_property
+    def signed_info(self) -> etree._Element:
+        return get_child(self.signature, SIGNED_INFO)
+
+    @cached_property
+    def reference(self) -> etree._Element:
+        return get_child(self.signed_info, REFERENCE)
+
+    @cached_property
     def covered(self) -> bytes:
         """What the signature covers: the very bytes that are digested, and later read."""
         return _covered_bytes(self)
@@ -99,7 +107,7 @@ def check_signature_children(case: SignatureCase) -> Compared:
 
 def check_one_reference(case: SignatureCase) -> Compared:
     """One Reference: a second one would sign something that nobody reads, or the other way round."""
-    names = [child.tag for child in get_child(case.signature, SIGNED_INFO)]
+    names = [child.tag for child in case.signed_info]
     if names != [CANONICALIZATION_METHOD, SIGNATURE_METHOD, REFERENCE]:
         raise BrokerError("saml.structure", expected="one Reference", actual=_locals(names))
     return "one Reference", "one"
@@ -107,14 +115,14 @@ def check_one_reference(case: SignatureCase) -> Compared:
 
 def check_reference_to_parent(case: SignatureCase) -> Compared:
     """The Reference names the ID of the element that the signature stands in; an empty URI would be the document."""
-    expected, actual = "#" + id_of(case.signed), _reference(case).get("URI")
+    expected, actual = "#" + id_of(case.signed), case.reference.get("URI")
     if actual != expected:
         raise BrokerError("saml.structure", expected=expected, actual=actual)
     return expected, actual
 
 
 def check_reference_children(case: SignatureCase) -> Compared:
-    names = [child.tag for child in _reference(case)]
+    names = [child.tag for child in case.reference]
     if names != [TRANSFORMS, DIGEST_METHOD, DIGEST_VALUE]:
         raise BrokerError("saml.structure", expected="Transforms, DigestMethod, DigestValue", actual=_locals(names))
     return "Transforms, DigestMethod, DigestValue", _locals(names)
@@ -122,7 +130,7 @@ def check_reference_children(case: SignatureCase) -> Compared:
 
 def check_transforms(case: SignatureCase) -> Compared:
     """Exactly enveloped-signature, then exclusive C14N: others could choose what is digested."""
-    transforms = list(get_child(_reference(case), TRANSFORMS))
+    transforms = list(get_child(case.reference, TRANSFORMS))
     algorithms = [one.get("Algorithm") if one.tag == TRANSFORM else one.tag for one in transforms]
     expected = "enveloped-signature, exclusive C14N"
     if algorithms != [ENVELOPED, EXCLUSIVE_C14N] or len(transforms[0]) > 0:
@@ -133,8 +141,7 @@ def check_transforms(case: SignatureCase) -> Compared:
 
 def check_no_parameters(case: SignatureCase) -> Compared:
     """Methods stand without parameters: a truncated HMAC was one."""
-    signed_info, reference = get_child(case.signature, SIGNED_INFO), _reference(case)
-    for method in (get_child(signed_info, SIGNATURE_METHOD), get_child(reference, DIGEST_METHOD)):
+    for method in (get_child(case.signed_info, SIGNATURE_METHOD), get_child(case.reference, DIGEST_METHOD)):
         if len(method):
             raise BrokerError("saml.structure", expected="no parameters", actual=method[0].tag)
     return "no parameters", "none"
@@ -163,7 +170,7 @@ SHAPE = (
 
 
 def check_canonicalization_method(case: SignatureCase) -> Compared:
-    method = get_child(get_child(case.signature, SIGNED_INFO), CANONICALIZATION_METHOD)
+    method = get_child(case.signed_info, CANONICALIZATION_METHOD)
     actual = method.get("Algorithm")
     if actual != EXCLUSIVE_C14N:
         raise BrokerError("saml.algorithm", expected=EXCLUSIVE_C14N, actual=actual)
@@ -178,7 +185,7 @@ def check_signature_method(case: SignatureCase) -> Compared:
 
 def check_digest_method(case: SignatureCase) -> Compared:
     _digest_name(case)
-    return "SHA-2", get_child(_reference(case), DIGEST_METHOD).get("Algorithm")
+    return "SHA-2", get_child(case.reference, DIGEST_METHOD).get("Algorithm")
 
 
 ALGORITHMS = (check_canonicalization_method, check_signature_method, check_digest_method)
@@ -186,7 +193,7 @@ ALGORITHMS = (check_canonicalization_method, check_signature_method, check_diges
 
 def check_digest(case: SignatureCase) -> Compared:
     """The digest is that of the element as it stands here."""
-    expected = octets_of(get_child(_reference(case), DIGEST_VALUE))
+    expected = octets_of(get_child(case.reference, DIGEST_VALUE))
     actual = hashlib.new(_digest_name(case), case.covered).digest()
     if actual != expected:
         raise BrokerError(
@@ -200,10 +207,10 @@ def check_digest(case: SignatureCase) -> Compared:
 
 def check_signature_value(case: SignatureCase) -> Compared:
     """SignedInfo was signed with one of the registered keys, of the kind that the method asks for."""
-    signed_info = get_child(case.signature, SIGNED_INFO)
-    octets = _canonical_bytes(standalone(signed_info), get_child(signed_info, CANONICALIZATION_METHOD))
+    method = get_child(case.signed_info, CANONICALIZATION_METHOD)
+    octets = _canonical_bytes(standalone(case.signed_info), method)
     value = octets_of(get_child(case.signature, SIGNATURE_VALUE))
-    method = _signature_method(case)
+    algorithm = _signature_method(case)
     unusable = []
     for certificate in case.certificates:
         try:
@@ -211,7 +218,7 @@ def check_signature_value(case: SignatureCase) -> Compared:
         except BrokerError as refusal:
             unusable.append(refusal)
             continue
-        if isinstance(key, method.key_type) and _holds(key, method, value, octets):
+        if isinstance(key, algorithm.key_type) and _holds(key, algorithm, value, octets):
             return "a registered key", _fingerprint(certificate)
     if unusable and len(unusable) == len(case.certificates):
         raise unusable[0]
@@ -237,7 +244,7 @@ def _covered_bytes(case: SignatureCase) -> bytes:
     else:
         before.tail = (before.tail or "") + tail
     alone.remove(signature)
-    return _canonical_bytes(alone, get_child(_reference(case), TRANSFORMS)[1])
+    return _canonical_bytes(alone, get_child(case.reference, TRANSFORMS)[1])
 
 
 def _canonical_bytes(alone: etree._Element, method: etree._Element) -> bytes:
@@ -255,12 +262,8 @@ def _canonical_bytes(alone: etree._Element, method: etree._Element) -> bytes:
     return octets
 
 
-def _reference(case: SignatureCase) -> etree._Element:
-    return get_child(get_child(case.signature, SIGNED_INFO), REFERENCE)
-
-
 def _signature_method_uri(case: SignatureCase) -> str:
-    return get_child(get_child(case.signature, SIGNED_INFO), SIGNATURE_METHOD).get("Algorithm", "")
+    return get_child(case.signed_info, SIGNATURE_METHOD).get("Algorithm", "")
 
 
 def _signature_method(case: SignatureCase) -> SignatureMethod:
@@ -273,7 +276,7 @@ def _signature_method(case: SignatureCase) -> SignatureMethod:
 
 def _digest_name(case: SignatureCase) -> str:
     accepted = DIGEST_METHODS | LEGACY_DIGEST_METHODS if case.sha1_accepted else DIGEST_METHODS
-    uri = get_child(_reference(case), DIGEST_METHOD).get("Algorithm", "")
+    uri = get_child(case.reference, DIGEST_METHOD).get("Algorithm", "")
     if uri not in accepted:
         raise BrokerError("saml.algorithm", expected="SHA-2", actual=uri)
     return accepted[uri]
