@@ -81,3 +81,20 @@ OPERATOR_LOCKOUT = timedelta(minutes=15)
 OPERATOR_PASSWORD_CHARS = 12
 OPERATOR_SESSION_IDLE = timedelta(hours=1)
 OPERATOR_SESSION_ABSOLUTE = timedelta(hours=8)
+
+# Clients and what is given to them
+CLIENT_SECRET_CHARS_MIN = 8
+"""A secret of another house that is shorter is not taken over at all."""
+CLIENT_SECRET_CHARS_ADVISED = 32
+"""A secret of another house that is shorter is taken over with a warning."""
+CLIENT_SECRET_CHARS_MAX = 512
+CLIENT_SECRET_ROTATE_WITHIN = timedelta(days=90)
+FORM_FIELDS = 50
+"""Parameters of one request to the token or userinfo endpoint."""
+NONCE_CHARS = 512
+ID_TOKEN_HINT_AGE = timedelta(days=30)
+"""How long after its end an ID token still says at the logout who is leaving."""
+LOGOUT_REQUEST_LIFETIME = timedelta(minutes=15)
+DISCOVERY_MAX_AGE = timedelta(minutes=5)
+GRANT_RETENTION = timedelta(days=7)
+"""How long codes and grants are kept after their end, for reuse to be noticed and for the console."""
