@@ -59,6 +59,10 @@ KEY_ANNOUNCE = timedelta(hours=24)
 """How long a new signing key is published before it signs."""
 KEY_RETIRE = timedelta(hours=24)
 """How long a key stays published after it stopped signing; never less than the longest token life."""
+KEY_RETIRE_ENCRYPTION = timedelta(days=30)
+"""How long we still decrypt with a retired key: identity providers read new metadata rarely."""
+KEY_POLL_INTERVAL = timedelta(seconds=5)
+"""How old the remembered keys may be; far below KEY_ANNOUNCE, so that every process knows a key before it signs."""
 
 # Retention
 EVENT_SEAL_INTERVAL = timedelta(seconds=60)

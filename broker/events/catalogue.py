@@ -18,7 +18,6 @@ class EventType:
 
 LOGIN_SUCCEEDED = EventType("login.succeeded", _NOTICE, "A person signed on to an application.")
 LOGIN_REFUSED = EventType("login.refused", _WARNING, "A sign-on was refused; the code says why.")
-SESSION_OPENED = EventType("session.opened", _NOTICE, "A single sign-on session began.")
 SESSION_ENDED = EventType("session.ended", _NOTICE, "A single sign-on session was ended.")
 PERSON_CREATED = EventType("person.created", _NOTICE, "A person was recorded.")
 PERSON_CHANGED = EventType("person.changed", _NOTICE, "A person's attributes or groups changed.")
@@ -50,6 +49,7 @@ OPERATOR_CHANGED = EventType("operator.changed", _WARNING, "A console account wa
 TRACE_READ = EventType("trace.read", _NOTICE, "An operator opened a trace, which may show personal data.")
 EVENTS_PRUNED = EventType("events.pruned", _WARNING, "Sealed events past their retention were deleted.")
 REQUEST_REFUSED = EventType("request.refused", _WARNING, "A request outside any sign-on was refused.")
+KEY_ERASED = EventType("key.erased", _NOTICE, "The private side of a retired key of ours was deleted.")
 
 CATALOGUE: dict[str, EventType] = {
     value.name: value for value in list(globals().values()) if isinstance(value, EventType)

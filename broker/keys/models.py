@@ -10,6 +10,7 @@ class SigningKey(models.Model):
     """A private key of ours, sealed at rest, and its public side.
 
     announced: published, not used yet; active: used; retired: no longer used, still published until `gone_at`.
+    After that the private side is empty; the public one stays, since old seals are verified with it.
     """
 
     class Use(models.TextChoices):
@@ -31,7 +32,7 @@ class SigningKey(models.Model):
     use = models.CharField(max_length=16, choices=Use.choices)
     algorithm = models.CharField(max_length=8, choices=Algorithm.choices)
     state = models.CharField(max_length=16, choices=State.choices)
-    private_key_sealed = models.TextField()
+    private_key_sealed = models.TextField(blank=True)
     public_key = models.TextField(help_text="SubjectPublicKeyInfo, PEM")
     certificate = models.TextField(blank=True, help_text="self-signed X.509, base64 of DER (SAML uses only)")
     created_at = models.DateTimeField()
@@ -44,7 +45,10 @@ class SigningKey(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["use", "algorithm"], condition=models.Q(state="active"), name="keys_one_active"
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["use", "algorithm"], condition=models.Q(state="announced"), name="keys_one_announced"
+            ),
         ]
 
     def __str__(self) -> str:
