@@ -28,6 +28,7 @@ class LoginRequest(models.Model):
         "registry.IdentityProvider", on_delete=models.CASCADE, null=True, related_name="+"
     )
     upstream_request_id = models.CharField(max_length=64, blank=True)
+    force = models.BooleanField(default=False, help_text="a fresh authentication is wanted")
     authenticated_after = models.DateTimeField(null=True, blank=True)
     raw_answer = models.TextField(blank=True, help_text="sealed; unverified; emptied once judged")
     created_at = models.DateTimeField()

@@ -1,0 +1,133 @@
+"""Recording people and their groups."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from broker.actors import Actor
+from broker.directory.identifiers import assign_identifiers
+from broker.directory.models import Group, Identifier, Membership, Person
+from broker.errors import BrokerError
+from broker.events import catalogue
+from broker.events.services import record
+from broker.registry.models import IdentityProvider, Organisation
+
+NAME_CLAIMS = ("name", "given_name", "family_name")
+IDENTIFIER_CLAIMS = tuple(Identifier.Kind.values)
+Claims = Mapping[str, tuple[str, ...]]
+
+
+def create_person(organisation: Organisation, *, external_id: str | None = None, actor: Actor) -> Person:
+    """Record a new person of an organisation."""
+    now = timezone.now()
+    person = Person.objects.create(organisation=organisation, external_id=external_id, created_at=now, updated_at=now)
+    record(catalogue.PERSON_CREATED, actor=actor, subject=("person", person.pk), organisation=organisation.slug)
+    return person
+
+
+@transaction.atomic
+def update_person(person: Person, claims: Claims, *, source: str, actor: Actor) -> list[str]:
+    """Write what `source` says of a person; a claim that it does not name is left as it is.
+
+    Returns the names of what changed, and records them (names only) when there are any.
+    Raises BrokerError("authority.identifier_taken").
+    """
+    now = timezone.now()
+    changed = _write_attributes(person, claims, now=now)
+    identifiers = {kind: claims[kind][0] for kind in IDENTIFIER_CLAIMS if claims.get(kind)}
+    if identifiers:
+        try:
+            with transaction.atomic():
+                changed += assign_identifiers(person, identifiers, now=now)
+        except IntegrityError as error:
+            # Another login took the identifier between our look and our write.
+            raise BrokerError("authority.identifier_taken", detail="taken at the same moment") from error
+    if changed:
+        record(
+            catalogue.PERSON_CHANGED,
+            actor=actor,
+            subject=("person", person.pk),
+            changed=sorted(changed),
+            source=source,
+        )
+    return changed
+
+
+def set_groups(person: Person, names: Sequence[str], *, identity_provider: IdentityProvider, now: datetime) -> bool:
+    """Make `names` the person's groups as far as this identity provider tells; others' groups stay.
+
+    Returns whether anything changed.
+    """
+    held = {
+        membership.group.name: membership
+        for membership in Membership.objects.filter(
+            person=person, group__identity_provider=identity_provider
+        ).select_related("group")
+    }
+    wanted = set(names)
+    gone = [membership.pk for name, membership in held.items() if name not in wanted]
+    new = sorted(wanted - held.keys())
+    if gone:
+        Membership.objects.filter(pk__in=gone).delete()
+    if new:
+        Group.objects.bulk_create(
+            [Group(identity_provider=identity_provider, name=name) for name in new], ignore_conflicts=True
+        )
+        groups = Group.objects.filter(identity_provider=identity_provider, name__in=new)
+        Membership.objects.bulk_create(
+            [Membership(person=person, group=group, since=now) for group in groups], ignore_conflicts=True
+        )
+    return bool(gone or new)
+
+
+@transaction.atomic
+def deactivate_person(person: Person, *, reason: str, actor: Actor) -> Person:
+    """Close every door to this person; sessions, tokens and operators ask at each use."""
+    person = Person.objects.select_for_update().get(pk=person.pk)
+    if person.is_active:
+        _set_active(person, active=False)
+        record(catalogue.PERSON_DEACTIVATED, actor=actor, subject=("person", person.pk), reason=reason)
+    return person
+
+
+@transaction.atomic
+def reactivate_person(person: Person, *, reason: str, actor: Actor) -> Person:
+    """Open the account again. Sessions and tokens of before stay ended."""
+    person = Person.objects.select_for_update().get(pk=person.pk)
+    if not person.is_active:
+        _set_active(person, active=True)
+        record(catalogue.PERSON_REACTIVATED, actor=actor, subject=("person", person.pk), reason=reason)
+    return person
+
+
+def _set_active(person: Person, *, active: bool) -> None:
+    person.is_active = active
+    person.updated_at = timezone.now()
+    person.save(update_fields=["is_active", "updated_at"])
+
+
+def _write_attributes(person: Person, claims: Claims, *, now: datetime) -> list[str]:
+    changed: list[str] = []
+    fields: dict[str, Any] = {}
+    for name in NAME_CLAIMS:
+        value = claims[name][0] if claims.get(name) else None
+        if value is not None and value != getattr(person, name):
+            setattr(person, name, value)
+            fields[name] = value
+            changed.append(name)
+    others = {
+        name: list(values)
+        for name, values in claims.items()
+        if name not in NAME_CLAIMS and name not in IDENTIFIER_CLAIMS and name != "groups"
+    }
+    merged = {**person.claims, **others}
+    if merged != person.claims:
+        changed += [name for name, values in others.items() if person.claims.get(name) != values]
+        person.claims = fields["claims"] = merged
+    if fields:
+        person.updated_at = now
+        person.save(update_fields=[*fields, "updated_at"])
+    return changed

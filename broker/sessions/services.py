@@ -1,0 +1,155 @@
+"""Opening, finding, joining and ending single-sign-on sessions."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from broker import crypto, limits
+from broker.actors import Actor
+from broker.directory.models import Person
+from broker.events import catalogue
+from broker.events.services import record
+from broker.registry.models import Application, Client, IdentityProvider
+from broker.sessions.models import Participant, Session
+
+HANDLE_BYTES = 32
+
+
+def open_session(
+    person: Person,
+    *,
+    identity_provider: IdentityProvider,
+    authenticated_at: datetime,
+    context: str,
+    methods: Sequence[str],
+    upstream: Mapping[str, str],
+) -> tuple[Session, str]:
+    """Begin a session. Returns it with its handle, the cookie's value, which is stored nowhere."""
+    now = timezone.now()
+    handle = secrets.token_urlsafe(HANDLE_BYTES)
+    session = Session.objects.create(
+        handle_hash=crypto.keyed_hash(handle, purpose="session"),
+        person=person,
+        identity_provider=identity_provider,
+        authenticated_at=authenticated_at,
+        context=context,
+        methods=list(methods),
+        upstream=dict(upstream),
+        started_at=now,
+        last_used_at=now,
+        expires_at=now + limits.SESSION_ABSOLUTE,
+    )
+    return session, handle
+
+
+def renew_session(
+    session: Session,
+    *,
+    identity_provider: IdentityProvider,
+    authenticated_at: datetime,
+    context: str,
+    methods: Sequence[str],
+    upstream: Mapping[str, str],
+) -> str:
+    """The same person authenticated afresh in the same browser: the participants stay, the handle changes.
+
+    Returns the new handle; the old one opens nothing any more.
+    """
+    now = timezone.now()
+    handle = secrets.token_urlsafe(HANDLE_BYTES)
+    session.handle_hash = crypto.keyed_hash(handle, purpose="session")
+    session.identity_provider = identity_provider
+    session.authenticated_at = authenticated_at
+    session.context = context
+    session.methods = list(methods)
+    session.upstream = dict(upstream)
+    session.last_used_at = now
+    session.expires_at = now + limits.SESSION_ABSOLUTE
+    # Only what changes: a session that somebody ended meanwhile stays ended.
+    session.save(
+        update_fields=[
+            "handle_hash",
+            "identity_provider",
+            "authenticated_at",
+            "context",
+            "methods",
+            "upstream",
+            "last_used_at",
+            "expires_at",
+        ]
+    )
+    return handle
+
+
+def find_live_session(handle: str, *, now: datetime) -> Session | None:
+    """The live session behind a cookie, with its person and identity provider.
+
+    None when there is none, when it ended or idled too long, when the person's account is closed, or when the
+    identity provider was switched off: each is asked at every use.
+    """
+    if not handle or len(handle) > limits.COOKIE_BYTES:
+        return None
+    session = (
+        Session.objects.select_related("person", "identity_provider")
+        .filter(handle_hash__in=crypto.keyed_hashes(handle, purpose="session"))
+        .order_by()
+        .first()
+    )
+    if session is None or not is_usable(session, now=now):
+        return None
+    return session
+
+
+def is_usable(session: Session, *, now: datetime) -> bool:
+    """Whether this session may still open doors; `session` comes with its person and identity provider."""
+    party = session.identity_provider
+    return (
+        session.is_live(now=now, idle_since=now - limits.SESSION_IDLE)
+        and session.person.is_active
+        and party.enabled
+        and party.retired_at is None
+    )
+
+
+def join(session: Session, *, application: Application, client: Client | None, now: datetime) -> Participant:
+    """Let an application take part; it keeps its `sid` when it comes back."""
+    participant, is_new = Participant.objects.get_or_create(
+        session=session,
+        application=application,
+        defaults={"client": client, "joined_at": now, "last_used_at": now},
+    )
+    if not is_new:
+        Participant.objects.filter(pk=participant.pk).update(last_used_at=now)
+    return participant
+
+
+def touch(session: Session, *, now: datetime) -> None:
+    """Note that the session was used, at most once per `limits.SESSION_TOUCH_INTERVAL`."""
+    if now - session.last_used_at >= limits.SESSION_TOUCH_INTERVAL:
+        Session.objects.filter(pk=session.pk, ended_at=None).update(last_used_at=now)
+
+
+@transaction.atomic
+def end_session(session: Session, *, reason: str, actor: Actor) -> bool:
+    """End a session for good. Returns whether it was this call that ended it."""
+    now = timezone.now()
+    ended = Session.objects.filter(pk=session.pk, ended_at=None).update(ended_at=now, end_reason=reason)
+    if ended:
+        record(
+            catalogue.SESSION_ENDED,
+            actor=actor,
+            subject=("session", session.pk),
+            connection=session.identity_provider.slug,
+            reason=reason,
+            person=str(session.person_id),
+        )
+    return bool(ended)
+
+
+def forget_ended(*, now: datetime) -> int:
+    """Delete sessions that ended or expired longer ago than their retention. Returns how many."""
+    _, counts = Session.objects.filter(expires_at__lt=now - limits.SESSION_RETENTION).delete()
+    return counts.get("sso_sessions.Session", 0)

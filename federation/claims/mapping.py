@@ -1,0 +1,60 @@
+"""From an identity provider's attributes to our claims."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from broker.registry.cache import parties
+from broker.registry.models import IdentityProvider
+from federation.claims.models import ClaimMapping
+from federation.saml.attribute_names import CLAIM_OF_ATTRIBUTE
+
+SINGLE_VALUED = frozenset({"email", "eppn", "name", "given_name", "family_name", "employee_id"})
+
+
+@dataclass(frozen=True, slots=True)
+class MappedClaims:
+    """The claims by name, and the attributes that no rule turned into one."""
+
+    claims: Mapping[str, tuple[str, ...]]
+    unmapped: tuple[str, ...]
+
+
+def map_claims(identity_provider: IdentityProvider, attributes: Mapping[str, tuple[str, ...]]) -> MappedClaims:
+    """Map `attributes` ({name: values}) by the identity provider's own mapping, then by the usual names.
+
+    A claim that the own mapping names comes from there only: when none of its attributes arrived, it is empty,
+    since an attribute that somebody else chose must not stand in for it.
+    """
+    own = own_mapping(identity_provider)
+    used: set[str] = set()
+    claims: dict[str, tuple[str, ...]] = {}
+    for claim, names in own.items():
+        present = [name for name in names if attributes.get(name)]
+        claims[claim] = attributes[present[0]] if present else ()
+        used.update(present)
+    for name, values in attributes.items():
+        claim = CLAIM_OF_ATTRIBUTE.get(name, "")
+        if claim and claim not in own:
+            used.add(name)
+            claims.setdefault(claim, values)
+    return MappedClaims(
+        claims={claim: _clean(claim, values) for claim, values in claims.items()},
+        unmapped=tuple(sorted(attributes.keys() - used)),
+    )
+
+
+def own_mapping(identity_provider: IdentityProvider) -> dict[str, list[str]]:
+    """The mapping that operators gave this identity provider: {claim: [attribute names, best first]}."""
+    return parties.get(
+        ("claim_mapping", identity_provider.pk),
+        lambda: (
+            ClaimMapping.objects.filter(identity_provider=identity_provider).values_list("claims", flat=True).first()
+            or {}
+        ),
+    )
+
+
+def _clean(claim: str, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Values without surrounding space, empty ones and repetitions; of a single-valued claim the first."""
+    cleaned = tuple(dict.fromkeys(value.strip() for value in values if value.strip()))
+    return cleaned[:1] if claim in SINGLE_VALUED else cleaned

@@ -1,0 +1,56 @@
+"""What an application is told of a person."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from broker.directory.models import Identifier, Membership, Person
+from broker.registry.cache import parties
+from broker.registry.models import Application
+from federation.claims.models import ReleaseRule
+
+# OpenID Connect Core 5.4: these claims need their scope; every other claim follows the release rule alone.
+CLAIMS_OF_SCOPE: Mapping[str, frozenset[str]] = {
+    "profile": frozenset({"name", "given_name", "family_name", "preferred_username"}),
+    "email": frozenset({"email"}),
+}
+_NEEDS_SCOPE = {claim: scope for scope, claims in CLAIMS_OF_SCOPE.items() for claim in claims}
+MULTI_VALUED = frozenset({"groups", "affiliation", "scoped_affiliation", "entitlement"})
+
+
+def release_claims(
+    *, person: Person, application: Application, scopes: Collection[str], purpose: str
+) -> dict[str, Any]:  # noqa: ARG001 - the same claims at ID token, userinfo and refresh
+    """The claims of `person` for `application`: those of its release rule that the granted scopes admit.
+
+    Asked anew at ID token, userinfo and refresh, so that what was withdrawn is not told again.
+    """
+    wanted = {claim for claim in released_to(application) if claim not in _NEEDS_SCOPE or _NEEDS_SCOPE[claim] in scopes}
+    released: dict[str, Any] = {
+        claim: getattr(person, claim)
+        for claim in wanted & {"name", "given_name", "family_name"}
+        if getattr(person, claim)
+    }
+    for claim in wanted & person.claims.keys():
+        values = person.claims[claim]
+        if values:
+            released[claim] = values if claim in MULTI_VALUED or len(values) > 1 else values[0]
+    if wanted & {"email", "eppn", "preferred_username"}:
+        held = dict(Identifier.objects.filter(person=person).values_list("kind", "value"))
+        if "email" in wanted and "email" in held:
+            # Only an address inside a proved domain of the person's organisation ever becomes an identifier.
+            released |= {"email": held["email"], "email_verified": True}
+        if "eppn" in wanted and "eppn" in held:
+            released["eppn"] = held["eppn"]
+        if "preferred_username" in wanted and held:
+            released["preferred_username"] = held.get("eppn") or held["email"]
+    if "groups" in wanted:
+        released["groups"] = sorted(set(Membership.objects.filter(person=person).values_list("group__name", flat=True)))
+    return released
+
+
+def released_to(application: Application) -> list[str]:
+    """The claims of the application's release rule; none when it has no rule."""
+    return parties.get(
+        ("release_rule", application.pk),
+        lambda: ReleaseRule.objects.filter(application=application).values_list("claims", flat=True).first() or [],
+    )

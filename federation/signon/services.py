@@ -1,0 +1,301 @@
+"""From "an application asks" to "the application is answered": the only file that sees both doors.
+
+Every step ends in a `Step`, and every expectation stands in the stored LoginRequest: a step never trusts what the
+browser carried between two of them, only that it is the same browser.
+"""
+
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from broker import crypto, limits
+from broker.actors import ActorKind
+from broker.directory.linking import person_for_login
+from broker.directory.models import Person
+from broker.directory.services import set_groups, update_person
+from broker.errors import BrokerError
+from broker.events import catalogue
+from broker.events.services import record
+from broker.http import trace_id_of
+from broker.registry.models import IdentityProvider
+from broker.sessions import services as sessions
+from broker.sessions.models import Session
+from broker.traces.models import Trace
+from federation.assertions import Answer, SignOnRequest, VerifiedAssertion
+from federation.claims.authority import check_authority
+from federation.claims.mapping import map_claims, own_mapping
+from federation.downstream.adapters import downstream_for
+from federation.signon.attempts import Attempt
+from federation.signon.home_realm import find_realm, usable_identity_provider
+from federation.signon.models import LoginRequest
+from federation.upstream.base import UpstreamRequest
+from federation.upstream.connectors import connector_for
+
+State = LoginRequest.State
+RELAY_STATE_BYTES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where the browser goes next, and the session cookie that it gets on the way."""
+
+    answer: Answer | None = None
+    """To the application or to the identity provider; None: the person is asked for the identity provider."""
+    login: LoginRequest | None = None
+    session_handle: str = ""
+
+
+def begin(asked: SignOnRequest, *, session: Session | None, browser: str, attempt: Attempt) -> Step:
+    """An application asks: answer from the live session if it is good enough, else start a sign-on.
+
+    `browser` is the value of the flow cookie. Raises BrokerError; one that may be told to the application is
+    AuthorizationRefused or its like and is answered through `refuse`.
+    """
+    attempt.application = asked.application.slug
+    now = timezone.now()
+    check_application(asked)
+    if session is not None and is_good_enough(session, asked, now=now, attempt=attempt):
+        return Step(answer=_answer_from_session(asked, session, attempt=attempt, now=now))
+    if asked.passive:
+        raise BrokerError("oauth.login_required", expected="a live session", actual="none that is good enough")
+    realm = None if asked.choose else find_realm(asked, trace=attempt.trace)
+    login = _store(asked, browser=browser, attempt=attempt, now=now)
+    if realm is None:
+        attempt.trace.note("The person is asked for the identity provider.")
+        login.save()
+        return Step(login=login)
+    return _send_upstream(login, realm, attempt=attempt)
+
+
+def choose(login: LoginRequest, *, slug: str, attempt: Attempt) -> Step:
+    """The person chose an identity provider, or came back from one to choose another."""
+    if login.state not in {State.CHOOSING, State.WAITING}:
+        raise BrokerError("signon.unknown", expected="a sign-on without an answer", actual=login.state)
+    return _send_upstream(login, usable_identity_provider(slug), attempt=attempt)
+
+
+def receive(identity_provider: IdentityProvider, *, relay_state: str, raw_answer: str) -> LoginRequest:
+    """Store an identity provider's answer, unjudged, for the same browser to come back with (by GET, so that its
+    cookies arrive). Raises BrokerError: saml.unsolicited, saml.replayed.
+    """
+    login = (
+        LoginRequest.objects.filter(relay_state=relay_state, identity_provider=identity_provider).order_by().first()
+        if relay_state and len(relay_state) <= limits.RELAY_STATE_CHARS
+        else None
+    )
+    if login is None or login.expires_at <= timezone.now():
+        raise BrokerError(
+            "saml.unsolicited", expected="the RelayState of a sign-on under way", actual=relay_state[:100] or "none"
+        )
+    stored = LoginRequest.objects.filter(pk=login.pk, state=State.WAITING).update(
+        state=State.ANSWERED, raw_answer=crypto.seal(raw_answer.encode(), context=_answer_place(login))
+    )
+    if not stored:
+        raise BrokerError("saml.replayed", detail=f"login request is {login.state}")
+    return login
+
+
+def complete(
+    identity_provider: IdentityProvider,
+    *,
+    relay_state: str,
+    browser: str,
+    session: Session | None,
+    attempt: Attempt,
+) -> Step:
+    """The browser came back with the answer that `receive` stored: judge it, and answer the application."""
+    login = find_login(relay_state, browser=browser, attempt=attempt)
+    if login.identity_provider_id != identity_provider.pk:
+        raise BrokerError("signon.unknown", detail="the answer came in at another identity provider's address")
+    taken = LoginRequest.objects.filter(pk=login.pk, state=State.ANSWERED).update(state=State.DONE, raw_answer="")
+    if not taken:
+        raise BrokerError("saml.replayed", detail=f"login request is {login.state}")
+    attempt.return_url = return_url(login)
+    raw_answer = crypto.unseal(login.raw_answer, context=_answer_place(login)).decode()
+    question = UpstreamRequest(login.upstream_request_id, login.relay_state, login.force, login.authenticated_after)
+    assertion = connector_for(identity_provider).finish(identity_provider, question, raw_answer, trace=attempt.trace)
+    return _sign_on(login, identity_provider, assertion, session=session, attempt=attempt)
+
+
+def find_login(relay_state: str, *, browser: str, attempt: Attempt) -> LoginRequest:
+    """The sign-on under way of exactly this browser. Raises BrokerError: signon.unknown, .expired, .other_browser."""
+    login = (
+        LoginRequest.objects.select_related("application", "client", "identity_provider")
+        .filter(relay_state=relay_state[: limits.RELAY_STATE_CHARS])
+        .order_by()
+        .first()
+    )
+    if login is None:
+        raise BrokerError("signon.unknown", detail="no sign-on under this handle")
+    attempt.continues(login.trace_id)
+    attempt.application = login.application.slug
+    attempt.connection = login.identity_provider.slug if login.identity_provider else ""
+    if not browser or login.browser_hash not in crypto.keyed_hashes(browser, purpose="flow"):
+        raise BrokerError(
+            "signon.other_browser",
+            expected="the cookie of the browser that began",
+            actual="another" if browser else "none",
+        )
+    if login.expires_at <= timezone.now():
+        raise BrokerError("signon.expired", expected=f"an answer within {limits.LOGIN_REQUEST_LIFETIME}")
+    return login
+
+
+def refuse(asked: SignOnRequest, error: BrokerError) -> Answer:
+    """Tell the application of a refusal, in its own protocol."""
+    return downstream_for(asked.asked).refuse(asked.asked, error)
+
+
+def return_url(login: LoginRequest) -> str:
+    """Where a person can go back to the application after a refusal; empty when only a form could carry it."""
+    answer = downstream_for(login.asked).refuse(login.asked, BrokerError("signon.unknown"))
+    return answer.url if answer.fields is None else ""
+
+
+def forget_expired(*, now: datetime) -> int:
+    """Delete sign-ons whose time is over. Returns how many."""
+    deleted, _ = LoginRequest.objects.filter(expires_at__lt=now - limits.LOGIN_REQUEST_LIFETIME).delete()
+    return deleted
+
+
+def check_application(asked: SignOnRequest) -> None:
+    """The application and its client are in use. Raises BrokerError("signon.application_disabled")."""
+    if not asked.application.enabled or (asked.client is not None and not asked.client.enabled):
+        raise BrokerError("signon.application_disabled", detail=asked.application.slug)
+
+
+def is_good_enough(session: Session, asked: SignOnRequest, *, now: datetime, attempt: Attempt) -> bool:
+    """Whether the live session answers this request without going upstream."""
+    if asked.force or asked.choose:
+        attempt.trace.note("The application wants a fresh authentication or another account.")
+        return False
+    if asked.max_age is not None and now - session.authenticated_at > timedelta(seconds=asked.max_age):
+        attempt.trace.note("The session's authentication is older than max_age.", max_age=asked.max_age)
+        return False
+    if asked.identity_provider_hint and asked.identity_provider_hint != session.identity_provider.slug:
+        attempt.trace.note("The application names another identity provider than the session's.")
+        return False
+    return True
+
+
+def _store(asked: SignOnRequest, *, browser: str, attempt: Attempt, now: datetime) -> LoginRequest:
+    """The login request of a new sign-on, not yet saved: its next step does that."""
+    force = asked.force or asked.max_age == 0
+    authenticated_after = now if force else None
+    if asked.max_age and not force:
+        authenticated_after = now - timedelta(seconds=asked.max_age)
+    return LoginRequest(
+        trace_id=trace_id_of(attempt.request),
+        relay_state=secrets.token_urlsafe(RELAY_STATE_BYTES),
+        browser_hash=crypto.keyed_hash(browser, purpose="flow"),
+        state=State.CHOOSING,
+        application=asked.application,
+        client=asked.client,
+        asked=asked.asked,
+        # An old authentication will not do, and the identity provider has to be told so.
+        force=force or asked.max_age is not None,
+        authenticated_after=authenticated_after,
+        created_at=now,
+        expires_at=now + limits.LOGIN_REQUEST_LIFETIME,
+    )
+
+
+def _send_upstream(login: LoginRequest, identity_provider: IdentityProvider, *, attempt: Attempt) -> Step:
+    attempt.connection = identity_provider.slug
+    login.identity_provider = identity_provider
+    login.upstream_request_id = f"_{uuid.uuid4().hex}{secrets.token_hex(4)}"
+    login.state = State.WAITING
+    login.save()
+    question = UpstreamRequest(login.upstream_request_id, login.relay_state, login.force, login.authenticated_after)
+    answer = connector_for(identity_provider).start(identity_provider, question, trace=attempt.trace)
+    return Step(answer=answer, login=login)
+
+
+def _answer_from_session(asked: SignOnRequest, session: Session, *, attempt: Attempt, now: datetime) -> Answer:
+    with transaction.atomic():
+        participant = sessions.join(session, application=asked.application, client=asked.client, now=now)
+        sessions.touch(session, now=now)
+        attempt.actor = attempt.actor.acting_as(ActorKind.PERSON, str(session.person_id))
+        answer = downstream_for(asked.asked).respond(
+            asked.asked, session=session, participant=participant, actor=attempt.actor
+        )
+        _record_success(session, asked.application.slug, attempt=attempt, fresh=False)
+    attempt.trace.note("Answered from the live session.", authenticated_at=session.authenticated_at.isoformat())
+    return answer
+
+
+def _sign_on(
+    login: LoginRequest,
+    identity_provider: IdentityProvider,
+    assertion: VerifiedAssertion,
+    *,
+    session: Session | None,
+    attempt: Attempt,
+) -> Step:
+    """Everything that a verified assertion changes, in one transaction."""
+    mapped = map_claims(identity_provider, assertion.attributes)
+    if mapped.unmapped:
+        attempt.trace.note("Attributes that no rule maps.", names=", ".join(mapped.unmapped))
+    claims = check_authority(identity_provider, mapped.claims, trace=attempt.trace)
+    attempt.trace.note("Claims.", **{name: ", ".join(values) for name, values in claims.items() if values})
+    now = timezone.now()
+    with transaction.atomic():
+        person = person_for_login(
+            identity_provider, issuer=assertion.issuer, subject=assertion.subject, claims=claims, actor=attempt.actor
+        )
+        attempt.actor = attempt.actor.acting_as(ActorKind.PERSON, str(person.pk))
+        update_person(person, claims, source=identity_provider.slug, actor=attempt.actor)
+        if "groups" in claims or "groups" in own_mapping(identity_provider):
+            set_groups(person, claims.get("groups", ()), identity_provider=identity_provider, now=now)
+        session, handle = _open_or_renew(session, person, identity_provider, assertion, attempt=attempt)
+        participant = sessions.join(session, application=login.application, client=login.client, now=now)
+        answer = downstream_for(login.asked).respond(
+            login.asked, session=session, participant=participant, actor=attempt.actor
+        )
+        _record_success(session, login.application.slug, attempt=attempt, fresh=True)
+    return Step(answer=answer, session_handle=handle)
+
+
+def _open_or_renew(
+    previous: Session | None,
+    person: Person,
+    identity_provider: IdentityProvider,
+    assertion: VerifiedAssertion,
+    *,
+    attempt: Attempt,
+) -> tuple[Session, str]:
+    """The session of this browser after the sign-on. Another person's session in the same browser ends."""
+    told: dict[str, Any] = {
+        "identity_provider": identity_provider,
+        "authenticated_at": assertion.authenticated_at,
+        "context": assertion.context,
+        "methods": [],
+        "upstream": assertion.upstream_session,
+    }
+    if previous is not None and previous.person_id == person.pk:
+        return previous, sessions.renew_session(previous, **told)
+    if previous is not None:
+        sessions.end_session(previous, reason="another person signed on", actor=attempt.actor)
+    return sessions.open_session(person, **told)
+
+
+def _record_success(session: Session, application: str, *, attempt: Attempt, fresh: bool) -> None:
+    attempt.outcome = Trace.Outcome.SUCCEEDED
+    attempt.connection = session.identity_provider.slug
+    record(
+        catalogue.LOGIN_SUCCEEDED,
+        actor=attempt.actor,
+        subject=("session", session.pk),
+        connection=attempt.connection,
+        application=application,
+        fresh=fresh,
+    )
+
+
+def _answer_place(login: LoginRequest) -> str:
+    return f"signon.LoginRequest.raw_answer.{login.pk}"

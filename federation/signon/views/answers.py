@@ -1,0 +1,43 @@
+"""Sending the browser on."""
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirectBase
+from django.shortcuts import render
+from django.urls import reverse
+
+from broker.http import no_store
+from federation.assertions import Answer
+from federation.signon import cookies
+from federation.signon.services import Step
+
+
+class SeeOther(HttpResponseRedirectBase):
+    """303: the browser follows with GET, whatever it came with. Any scheme: native applications have their own."""
+
+    status_code = 303
+    allowed_schemes = ["http", "https"]
+
+    def __init__(self, url: str) -> None:
+        # The addresses come from the registry and from our own doors, never from the message alone.
+        self.allowed_schemes = [url.partition(":")[0].lower()] if ":" in url.partition("/")[0] else ["http", "https"]
+        super().__init__(url)
+
+
+def send(request: HttpRequest, answer: Answer) -> HttpResponse:
+    """Redirect to the answer's address, or post its fields there."""
+    if answer.fields is None:
+        return no_store(SeeOther(answer.url))
+    return no_store(render(request, "signon/post_form.html", {"url": answer.url, "fields": dict(answer.fields)}))
+
+
+def follow(request: HttpRequest, step: Step, *, browser: str) -> HttpResponse:
+    """Carry out a step: on to the next site, or to the page that asks; with the cookies that belong to it."""
+    if step.answer is not None:
+        response = send(request, step.answer)
+    else:
+        assert step.login is not None  # noqa: S101 - a step has an answer or asks the person of a stored login
+        response = no_store(SeeOther(f"{reverse('choose_identity_provider')}?flow={step.login.relay_state}"))
+    if step.login is not None:
+        cookies.set_flow_browser(response, browser)
+    if step.session_handle:
+        cookies.set_session_handle(response, step.session_handle)
+    return response

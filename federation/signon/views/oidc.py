@@ -1,0 +1,40 @@
+"""/oauth/authorize: an application asks over OpenID Connect."""
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from broker.errors import BrokerError
+from broker.sessions.services import find_live_session
+from broker.tokens.authorization import AuthorizationRefused
+from federation.downstream import oidc
+from federation.signon import cookies, services
+from federation.signon.attempts import Attempt, traced
+from federation.signon.views.answers import follow, send
+from federation.signon.views.pages import refusal_page
+
+
+# A cross-site POST is a legal authorization request (OpenID Connect Core 3.1.2.1) and changes nothing by itself.
+@csrf_exempt
+@require_http_methods(["GET", "POST"])
+@traced("authorization request", page=refusal_page)
+def authorize(request: HttpRequest, attempt: Attempt) -> HttpResponse:
+    """GET or POST /oauth/authorize (RFC 6749 section 4.1.1, OpenID Connect Core 3.1.2)."""
+    parameters = request.GET if request.method == "GET" else request.POST
+    try:
+        asked = oidc.read(dict(parameters.lists()))
+    except AuthorizationRefused as error:
+        attempt.save_refusal(error)
+        return send(request, error.answer)
+    session = find_live_session(cookies.session_handle(request), now=timezone.now())
+    browser = cookies.flow_browser(request) or cookies.new_browser()
+    try:
+        step = services.begin(asked, session=session, browser=browser, attempt=attempt)
+    except BrokerError as error:
+        if error.code != "oauth.login_required":
+            raise
+        # The only refusal here that the application expects to hear; the others are for the person to read.
+        attempt.save_refusal(error)
+        return send(request, services.refuse(asked, error))
+    return follow(request, step, browser=browser)

@@ -1,0 +1,120 @@
+"""The pages that a person sees: the own page, the choice of an identity provider, a refusal."""
+
+import json
+import unicodedata
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
+
+from broker import limits
+from broker.errors import BrokerError
+from broker.http import no_store, refusal_json, trace_id_of
+from broker.registry.models import Application
+from broker.registry.services import find_home_realm
+from broker.sessions.services import find_live_session
+from federation.claims.authority import scope_of
+from federation.signon import cookies, services
+from federation.signon.attempts import Attempt, traced
+from federation.signon.home_realm import list_choices
+from federation.signon.views.answers import follow
+
+MACHINE_PATHS = ("/oauth/token", "/oauth/userinfo", "/oauth/jwks", "/.well-known/", "/health/", "/metrics")
+
+
+def refusal_page(request: HttpRequest, error: BrokerError, *, return_url: str = "") -> HttpResponse:
+    """A refusal as a person reads it: what happened, who can mend it and how, the code and the trace id.
+
+    A machine's address answers in JSON.
+    """
+    if request.path.startswith(MACHINE_PATHS):
+        return refusal_json(error, trace_id=trace_id_of(request))
+    context = {"refusal": error.refusal, "trace_id": trace_id_of(request), "return_url": return_url}
+    response = no_store(render(request, "signon/error.html", context, status=error.status))
+    if error.status in {429, 503}:
+        response["Retry-After"] = "30"
+    return response
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """GET /: who is signed on here, which applications there are, and in the demonstration what to click."""
+    session = find_live_session(cookies.session_handle(request), now=timezone.now())
+    applications = Application.objects.filter(enabled=True, retired_at=None).exclude(home_url="").order_by("name")
+    context = {
+        "session": session,
+        "person": session.person if session else None,
+        "participants": list(session.participants.select_related("application")) if session else [],
+        "applications": list(applications[: limits.CHOICES_PER_PAGE]),
+        "demonstration": _demonstration(),
+    }
+    return no_store(render(request, "signon/home.html", context))
+
+
+@require_http_methods(["GET", "POST"])
+@traced("choice of an identity provider", page=refusal_page)
+def choose_identity_provider(request: HttpRequest, attempt: Attempt) -> HttpResponse:
+    """GET and POST /signon/choose: the person says where they come from."""
+    browser = cookies.flow_browser(request)
+    parameters = request.GET if request.method == "GET" else request.POST
+    login = services.find_login(parameters.get("flow", ""), browser=browser, attempt=attempt)
+    problem = ""
+    if request.method == "POST":
+        slug = parameters.get("identity_provider", "")
+        if not slug:
+            found = find_home_realm(scope_of(parameters.get("email", "").strip()))
+            slug = found.slug if found else ""
+            problem = "" if found else "No sign-on is known for this e-mail address. Check it, or choose below."
+        if slug:
+            return follow(request, services.choose(login, slug=slug, attempt=attempt), browser=browser)
+    search = parameters.get("search", "").strip()[:100]
+    choices = list_choices(search)
+    context = {
+        "login": login,
+        "search": search,
+        "problem": problem,
+        "has_more": choices.has_more,
+        "choices": [
+            {"slug": party.slug, "name": plain(party.name), "organisation": plain(party.organisation.name)}
+            for party in choices.identity_providers
+        ],
+        "application": plain(login.application.name or login.application.slug),
+    }
+    return no_store(render(request, "signon/choose_idp.html", context, status=400 if problem else 200))
+
+
+def plain(text: str) -> str:
+    """A party's name without control and direction characters, which could make it look like another's."""
+    return "".join(letter for letter in text if unicodedata.category(letter) not in {"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    """Django could not read the request."""
+    return refusal_page(request, BrokerError("request.malformed"))
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    """No such page."""
+    return refusal_page(request, BrokerError("request.not_found"))
+
+
+def fault(request: HttpRequest) -> HttpResponse:
+    """A fault of ours."""
+    return refusal_page(request, BrokerError("service.fault"))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001 - Django's signature
+    """A form that did not come from our own page."""
+    return refusal_page(request, BrokerError("request.csrf"))
+
+
+def _demonstration() -> dict[str, Any] | None:
+    if settings.DEMONSTRATION is None:
+        return None
+    try:
+        return dict(json.loads(settings.DEMONSTRATION.read_text()))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,63 @@
+"""/saml/sp/<idp>/acs: an identity provider answers over SAML."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from broker.errors import BrokerError
+from broker.http import no_store
+from broker.registry.models import IdentityProvider
+from broker.registry.services import find_identity_provider
+from broker.sessions.services import find_live_session
+from federation.signon import cookies, services
+from federation.signon.attempts import Attempt, traced
+from federation.signon.home_realm import usable_identity_provider
+from federation.signon.views.answers import SeeOther, follow
+from federation.signon.views.pages import refusal_page
+
+
+# The POST comes from the identity provider's site. It is stored and judged only when the same browser comes back.
+@csrf_exempt
+@require_http_methods(["GET", "POST"])
+@traced("assertion consumer service", page=refusal_page)
+def assertion_consumer(request: HttpRequest, attempt: Attempt, slug: str) -> HttpResponse:
+    """POST and GET /saml/sp/<idp>/acs (SAML bindings section 3.5; the GET is our own continuation)."""
+    find_saml_identity_provider(slug)
+    identity_provider = usable_identity_provider(slug)
+    attempt.connection = identity_provider.slug
+    if request.method == "POST":
+        login = services.receive(
+            identity_provider,
+            relay_state=_one(request, "RelayState", required=False),
+            raw_answer=_one(request, "SAMLResponse", required=True),
+        )
+        attempt.continues(login.trace_id)
+        attempt.trace.note("The identity provider's answer arrived.")
+        return no_store(SeeOther(f"{reverse('assertion_consumer', args=[slug])}?flow={login.relay_state}"))
+    step = services.complete(
+        identity_provider,
+        relay_state=request.GET.get("flow", ""),
+        browser=cookies.flow_browser(request),
+        session=find_live_session(cookies.session_handle(request), now=timezone.now()),
+        attempt=attempt,
+    )
+    return follow(request, step, browser="")
+
+
+def find_saml_identity_provider(slug: str) -> IdentityProvider:
+    """The SAML identity provider under `slug`, or the 404 page."""
+    found = find_identity_provider(slug)
+    if found is None or found.protocol != IdentityProvider.Protocol.SAML:
+        raise Http404
+    return found
+
+
+def _one(request: HttpRequest, name: str, *, required: bool) -> str:
+    values = request.POST.getlist(name)
+    if len(values) > 1 or (required and not values):
+        raise BrokerError(
+            "request.malformed", expected=f"{name} once" if required else f"{name} at most once", actual=len(values)
+        )
+    return str(values[0]) if values else ""

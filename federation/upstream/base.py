@@ -1,0 +1,33 @@
+"""What the hall expects of an upstream door."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from broker.registry.models import IdentityProvider
+from broker.traces.collector import Collector
+from federation.assertions import Answer, VerifiedAssertion
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """Our question to an identity provider, as stored with the login request: what its answer is judged by."""
+
+    request_id: str
+    relay_state: str
+    force: bool
+    authenticated_after: datetime | None
+
+
+class Connector(Protocol):
+    """One protocol that identity providers speak."""
+
+    def start(self, identity_provider: IdentityProvider, request: UpstreamRequest, *, trace: Collector) -> Answer:
+        """How the browser carries our question there."""
+        ...
+
+    def finish(
+        self, identity_provider: IdentityProvider, request: UpstreamRequest, raw_answer: str, *, trace: Collector
+    ) -> VerifiedAssertion:
+        """Judge the answer. Raises BrokerError with the code of the check that failed."""
+        ...

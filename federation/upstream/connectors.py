@@ -1,0 +1,12 @@
+"""Which door leads to an identity provider."""
+
+from broker.registry.models import IdentityProvider
+from federation.upstream.base import Connector
+from federation.upstream.saml import SAMLConnector
+
+_CONNECTORS: dict[str, Connector] = {IdentityProvider.Protocol.SAML: SAMLConnector()}
+
+
+def connector_for(identity_provider: IdentityProvider) -> Connector:
+    """The connector of the provider's protocol."""
+    return _CONNECTORS[identity_provider.protocol]

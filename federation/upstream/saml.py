@@ -1,0 +1,117 @@
+"""The door to SAML identity providers: our AuthnRequest out, their Response in."""
+
+import base64
+from datetime import timedelta
+
+from django.utils import timezone
+
+from broker.errors import BrokerError
+from broker.keys.services import saml_decryption_keys, saml_encryption_certificate, saml_signing
+from broker.once.services import AlreadyUsed, claim_once
+from broker.registry.models import IdentityProvider
+from broker.traces.collector import Collector
+from federation.assertions import Answer, VerifiedAssertion
+from federation.saml import messages, metadata
+from federation.saml.expectation import ResponseExpectation, SubjectRule
+from federation.saml.guard import verify_response
+from federation.saml.parsing import decode_post
+from federation.saml.verified import VerifiedResponse
+from federation.upstream.addresses import acs_url, entity_id
+from federation.upstream.base import UpstreamRequest
+
+ATTRIBUTE_RULE = "attribute:"
+
+
+class SAMLConnector:
+    """SAML 2.0 Web Browser SSO as a service provider (SAML profiles section 4.1)."""
+
+    def start(self, identity_provider: IdentityProvider, request: UpstreamRequest, *, trace: Collector) -> Answer:
+        """An AuthnRequest by the binding of the provider's metadata, signed unless it is set otherwise."""
+        xml = messages.build_authn_request(
+            request_id=request.request_id,
+            issuer=entity_id(identity_provider),
+            destination=identity_provider.sso_url,
+            acs_url=acs_url(identity_provider),
+            issued_at=timezone.now(),
+            force_authn=request.force,
+            name_id_format=identity_provider.name_id_format,
+        )
+        trace.message("AuthnRequest", xml)
+        signer = saml_signing() if identity_provider.sign_requests else None
+        if identity_provider.sso_binding == "post":
+            fields = messages.post_form(xml, relay_state=request.relay_state, signer=signer)
+            return Answer(identity_provider.sso_url, fields)
+        return Answer(
+            messages.redirect_url(identity_provider.sso_url, xml, relay_state=request.relay_state, signer=signer)
+        )
+
+    def finish(
+        self, identity_provider: IdentityProvider, request: UpstreamRequest, raw_answer: str, *, trace: Collector
+    ) -> VerifiedAssertion:
+        """Verify the Response and claim its assertion: from here on it counts as used, whatever follows."""
+        now = timezone.now()
+        expectation = ResponseExpectation(
+            issuer=identity_provider.issuer,
+            verification_certificates=tuple(
+                base64.b64decode(certificate["der"]) for certificate in identity_provider.certificates
+            ),
+            audience=entity_id(identity_provider),
+            acs_url=acs_url(identity_provider),
+            request_id=request.request_id,
+            now=now,
+            decryption_keys=saml_decryption_keys(),
+            subject=subject_rule(identity_provider.subject),
+            skew=timedelta(seconds=identity_provider.skew_seconds),
+            sha1_accepted_until=identity_provider.sha1_accepted_until,
+            authenticated_after=request.authenticated_after,
+        )
+        verified = verify_response(decode_post(raw_answer), expectation, trace=trace)
+        self._claim(identity_provider, verified, trace=trace)
+        return VerifiedAssertion(
+            issuer=verified.issuer,
+            subject=verified.subject,
+            authenticated_at=min(verified.authenticated_at, now),
+            context=verified.context,
+            attributes=verified.attributes,
+            upstream_session=_upstream_session(verified),
+        )
+
+    def _claim(self, identity_provider: IdentityProvider, verified: VerifiedResponse, *, trace: Collector) -> None:
+        try:
+            claim_once("saml-assertion", f"{identity_provider.pk} {verified.assertion_id}", until=verified.valid_until)
+        except AlreadyUsed as error:
+            trace.check("once", passed=False, expected="an assertion never seen", actual=verified.assertion_id)
+            raise BrokerError("saml.replayed", detail=verified.assertion_id) from error
+        trace.check("once", passed=True, expected="an assertion never seen", actual=verified.assertion_id)
+
+
+def service_provider_metadata(identity_provider: IdentityProvider) -> bytes:
+    """Our signed metadata towards this identity provider."""
+    return metadata.write_service_provider(
+        entity_id=entity_id(identity_provider),
+        acs_url=acs_url(identity_provider),
+        signer=saml_signing(),
+        encryption_certificate=saml_encryption_certificate(),
+        signs_requests=identity_provider.sign_requests,
+    )
+
+
+def subject_rule(stored: str) -> SubjectRule:
+    """`name_id`, `attribute: <name>` or `attribute: <name> with <companion>` as the guard takes it."""
+    if not stored.startswith(ATTRIBUTE_RULE):
+        return SubjectRule()
+    name, _, companion = stored.removeprefix(ATTRIBUTE_RULE).strip().partition(" with ")
+    return SubjectRule(attribute=name.strip(), companion=companion.strip() or None)
+
+
+def _upstream_session(verified: VerifiedResponse) -> dict[str, str]:
+    """What the identity provider's logout will want to hear."""
+    known = {"session_index": verified.session_index}
+    if verified.name_id is not None:
+        known |= {
+            "name_id": verified.name_id.value,
+            "name_id_format": verified.name_id.format,
+            "name_qualifier": verified.name_id.name_qualifier,
+            "sp_name_qualifier": verified.name_id.sp_name_qualifier,
+        }
+    return {key: value for key, value in known.items() if value}
