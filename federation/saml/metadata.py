@@ -1,0 +1,170 @@
+"""Reading the metadata of others (SAML metadata 2.4): what an operator registers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import TypeVar
+
+from lxml import etree
+
+from broker.errors import BrokerError
+from federation.saml.elements import find_child, text_of
+from federation.saml.entity import Certificate, Contact, Role, find_role, plain_http, read_certificates, unusable
+from federation.saml.names import BINDING_POST, BINDING_REDIRECT, MD, SHIBMD, clark
+
+NAME_ID_FORMAT = clark(MD, "NameIDFormat")
+ACS_INDEX_MAX = 65_535
+"""An xs:unsignedShort."""
+
+Metadata = TypeVar("Metadata")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A shibmd:Scope: a domain that the identity provider says it speaks for."""
+
+    value: str
+    is_regexp: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityProviderMetadata:
+    """An identity provider as it describes itself. Believed only because an operator registers it."""
+
+    entity_id: str
+    sso: Mapping[str, str]
+    """Location by binding (its URI), for HTTP-Redirect and HTTP-POST."""
+    certificates: tuple[Certificate, ...]
+    """For signatures; at least one."""
+    wants_signed_requests: bool
+    scopes: tuple[Scope, ...]
+    name_id_formats: tuple[str, ...]
+    valid_until: datetime | None
+    organisation: str
+    contacts: tuple[Contact, ...]
+    oddities: tuple[str, ...]
+    """Sentences for the operator who registers it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssertionConsumerService:
+    """Where a service provider wants its answers."""
+
+    location: str
+    binding: str
+    index: int
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceProviderMetadata:
+    """A service provider as it describes itself. Believed only because an operator registers it."""
+
+    entity_id: str
+    assertion_consumer_services: tuple[AssertionConsumerService, ...]
+    """By HTTP-POST, the default first, then by index; at least one."""
+    signing_certificates: tuple[Certificate, ...]
+    encryption_certificates: tuple[Certificate, ...]
+    wants_assertions_signed: bool
+    authn_requests_signed: bool
+    name_id_formats: tuple[str, ...]
+    valid_until: datetime | None
+    organisation: str
+    contacts: tuple[Contact, ...]
+    oddities: tuple[str, ...]
+    """Sentences for the operator who registers it."""
+
+
+def read_identity_provider(xml: bytes) -> IdentityProviderMetadata:
+    """The one identity provider in `xml`: an EntityDescriptor, or an EntitiesDescriptor with exactly one.
+
+    Raises saml.metadata with a detail for the operator.
+    """
+    return _reading(lambda: _identity_provider(find_role(xml, clark(MD, "IDPSSODescriptor"), noun="identity provider")))
+
+
+def read_service_provider(xml: bytes) -> ServiceProviderMetadata:
+    """The one service provider in `xml`, as above. Raises saml.metadata with a detail for the operator."""
+    return _reading(lambda: _service_provider(find_role(xml, clark(MD, "SPSSODescriptor"), noun="service provider")))
+
+
+def _reading(read: Callable[[], Metadata]) -> Metadata:
+    """Whatever is odd about an element or a time is a fault of the metadata here."""
+    try:
+        return read()
+    except BrokerError as refusal:
+        if refusal.code == "saml.metadata":
+            raise
+        detail = refusal.detail or f"expected {refusal.expected}, found {refusal.actual}"
+        raise BrokerError("saml.metadata", detail=detail) from refusal
+
+
+def _identity_provider(role: Role) -> IdentityProviderMetadata:
+    sso: dict[str, str] = {}
+    for binding, location, _ in role.endpoints(clark(MD, "SingleSignOnService")):
+        if binding in (BINDING_REDIRECT, BINDING_POST):
+            sso.setdefault(binding, location)
+    if not sso:
+        raise unusable("no SingleSignOnService by HTTP-Redirect or HTTP-POST")
+    oddities = plain_http(sorted(set(sso.values())))
+    certificates = read_certificates(role, "signing", oddities)
+    if not certificates:
+        raise unusable(" ".join(["no usable certificate for signatures.", *oddities]))
+    scopes = _scopes(role)
+    oddities += [f"The scope {one.value} is a regular expression and is not used." for one in scopes if one.is_regexp]
+    return IdentityProviderMetadata(
+        entity_id=role.entity_id,
+        sso=MappingProxyType(sso),
+        certificates=certificates,
+        wants_signed_requests=role.flag("WantAuthnRequestsSigned"),
+        scopes=scopes,
+        name_id_formats=role.texts(NAME_ID_FORMAT),
+        valid_until=role.valid_until,
+        organisation=role.organisation(),
+        contacts=role.contacts(),
+        oddities=tuple(oddities),
+    )
+
+
+def _service_provider(role: Role) -> ServiceProviderMetadata:
+    services = [
+        AssertionConsumerService(location, binding, _index(element), element.get("isDefault") in ("true", "1"))
+        for binding, location, element in role.endpoints(clark(MD, "AssertionConsumerService"))
+        if binding == BINDING_POST
+    ]
+    if not services:
+        raise unusable("no AssertionConsumerService by HTTP-POST")
+    oddities = plain_http(sorted({one.location for one in services}))
+    return ServiceProviderMetadata(
+        entity_id=role.entity_id,
+        assertion_consumer_services=tuple(sorted(services, key=lambda one: (not one.is_default, one.index))),
+        signing_certificates=read_certificates(role, "signing", oddities),
+        encryption_certificates=read_certificates(role, "encryption", oddities),
+        wants_assertions_signed=role.flag("WantAssertionsSigned"),
+        authn_requests_signed=role.flag("AuthnRequestsSigned"),
+        name_id_formats=role.texts(NAME_ID_FORMAT),
+        valid_until=role.valid_until,
+        organisation=role.organisation(),
+        contacts=role.contacts(),
+        oddities=tuple(oddities),
+    )
+
+
+def _scopes(role: Role) -> tuple[Scope, ...]:
+    """Scopes of the role, and of the entity, where some publish them."""
+    found: dict[str, Scope] = {}
+    for holder in (role.descriptor, role.entity):
+        extensions = find_child(holder, clark(MD, "Extensions"))
+        for element in () if extensions is None else extensions.iterchildren(clark(SHIBMD, "Scope")):
+            value = text_of(element).strip()
+            if value:
+                found.setdefault(value, Scope(value, element.get("regexp", "false") in ("true", "1")))
+    return tuple(found.values())
+
+
+def _index(element: etree._Element) -> int:
+    text = element.get("index", "").strip()
+    if not (text.isascii() and text.isdecimal() and int(text[:9]) <= ACS_INDEX_MAX):
+        raise unusable(f"an AssertionConsumerService has the index {text[:20]!r}")
+    return int(text)
