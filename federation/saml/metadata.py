@@ -21,24 +21,19 @@ Metadata = TypeVar("Metadata")
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """A shibmd:Scope: a domain that the identity provider says it speaks for."""
-
-    value: str
-    is_regexp: bool
-
-
-@dataclass(frozen=True, slots=True)
 class IdentityProviderMetadata:
     """An identity provider as it describes itself. Believed only because an operator registers it."""
 
     entity_id: str
-    sso: Mapping[str, str]
+    sso_endpoints: Mapping[str, str]
     """Location by binding (its URI), for HTTP-Redirect and HTTP-POST."""
-    certificates: tuple[Certificate, ...]
-    """For signatures; at least one."""
+    signing_certificates: tuple[Certificate, ...]
+    """At least one."""
     wants_signed_requests: bool
-    scopes: tuple[Scope, ...]
+    scopes: tuple[str, ...]
+    """shibmd:Scope: the domains that it says it speaks for."""
+    scope_patterns: tuple[str, ...]
+    """Scopes that are regular expressions; nothing here evaluates them."""
     name_id_formats: tuple[str, ...]
     valid_until: datetime | None
     organisation: str
@@ -101,24 +96,25 @@ def _reading(read: Callable[[], Metadata]) -> Metadata:
 
 
 def _identity_provider(role: Role) -> IdentityProviderMetadata:
-    sso: dict[str, str] = {}
+    endpoints: dict[str, str] = {}
     for binding, location, _ in role.endpoints(clark(MD, "SingleSignOnService")):
         if binding in (BINDING_REDIRECT, BINDING_POST):
-            sso.setdefault(binding, location)
-    if not sso:
+            endpoints.setdefault(binding, location)
+    if not endpoints:
         raise unusable("no SingleSignOnService by HTTP-Redirect or HTTP-POST")
-    oddities = plain_http(sorted(set(sso.values())))
+    oddities = plain_http(sorted(set(endpoints.values())))
     certificates = read_certificates(role, "signing", oddities)
     if not certificates:
         raise unusable(" ".join(["no usable certificate for signatures.", *oddities]))
-    scopes = _scopes(role)
-    oddities += [f"The scope {one.value} is a regular expression and is not used." for one in scopes if one.is_regexp]
+    scopes, patterns = _scopes(role, is_regexp=False), _scopes(role, is_regexp=True)
+    oddities += [f"The scope {one} is a regular expression and is not used." for one in patterns]
     return IdentityProviderMetadata(
         entity_id=role.entity_id,
-        sso=MappingProxyType(sso),
-        certificates=certificates,
+        sso_endpoints=MappingProxyType(endpoints),
+        signing_certificates=certificates,
         wants_signed_requests=role.flag("WantAuthnRequestsSigned"),
         scopes=scopes,
+        scope_patterns=patterns,
         name_id_formats=role.texts(NAME_ID_FORMAT),
         valid_until=role.valid_until,
         organisation=role.organisation(),
@@ -151,16 +147,16 @@ def _service_provider(role: Role) -> ServiceProviderMetadata:
     )
 
 
-def _scopes(role: Role) -> tuple[Scope, ...]:
+def _scopes(role: Role, *, is_regexp: bool) -> tuple[str, ...]:
     """Scopes of the role, and of the entity, where some publish them."""
-    found: dict[str, Scope] = {}
+    found: dict[str, None] = {}
     for holder in (role.descriptor, role.entity):
         extensions = find_child(holder, clark(MD, "Extensions"))
         for element in () if extensions is None else extensions.iterchildren(clark(SHIBMD, "Scope")):
             value = text_of(element).strip()
-            if value:
-                found.setdefault(value, Scope(value, element.get("regexp", "false") in ("true", "1")))
-    return tuple(found.values())
+            if value and (element.get("regexp", "false") in ("true", "1")) is is_regexp:
+                found[value] = None
+    return tuple(found)
 
 
 def _index(element: etree._Element) -> int:
