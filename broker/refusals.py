@@ -411,6 +411,13 @@ CATALOGUE: tuple[Refusal, ...] = (
         _OPS,
         "Try again; the health page names what is away.",
     ),
+    Refusal(
+        "oauth.invalid_target",
+        400,
+        "Tokens for this resource are not offered.",
+        _APP,
+        "Send no resource parameter.",
+    ),
     # JWTs of others and our own (broker/keys/jose.py)
     Refusal("jwt.malformed", 401, "The token is not a well-formed JWT.", _APP, "Send the token unchanged."),
     Refusal("jwt.too_large", 401, "The token is too large.", _APP, "Put fewer claims into the token."),

@@ -1,0 +1,171 @@
+"""The authorization request: reading it, check by check, and issuing the code that answers it.
+
+RFC 6749 section 4.1.1, RFC 7636, RFC 9700, OpenID Connect Core 3.1.2. Until the client and its redirect URI are
+trusted a refusal is a page of ours; after that it goes back to the application.
+"""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from django.utils import timezone
+
+from broker import crypto, limits
+from broker.actors import Actor
+from broker.errors import BrokerError
+from broker.events import catalogue
+from broker.events.services import record
+from broker.registry.models import Client
+from broker.registry.services import find_client
+from broker.sessions.models import Participant, Session
+from broker.tokens.authorization_checks import (
+    REQUEST_CHECKS,
+    RESPONSE_MODES,
+    TRUST_CHECKS,
+    Check,
+    RawRequest,
+    is_printable,
+)
+from broker.tokens.errors import OAuthError
+from broker.tokens.models import AuthorizationCode
+from broker.traces.collector import Collector
+
+CODE_BYTES = 32
+CODE_PURPOSE = "authorization-code"
+_CLIENT_ID_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnAddress:
+    """Where and how a client wants its answer: a registered redirect URI, the state to echo, the response mode."""
+
+    redirect_uri: str
+    state: str
+    response_mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """An authorization request of which every check has passed. `max_age` is in seconds."""
+
+    client: Client
+    return_to: ReturnAddress
+    scopes: tuple[str, ...]
+    nonce: str
+    code_challenge: str
+    """S256; empty only for a client that is exempt from PKCE."""
+    prompts: frozenset[str]
+    max_age: int | None
+    login_hint: str
+    identity_provider_hint: str
+
+
+class AuthorizationRefused(BrokerError):
+    """A refusal that the application may be told: `error` is its wire code, `return_to` where it goes."""
+
+    def __init__(self, cause: OAuthError, *, client: Client, return_to: ReturnAddress) -> None:
+        super().__init__(cause.code, detail=cause.detail, expected=cause.expected, actual=cause.actual)
+        self.error = cause.error
+        self.reason = cause.reason
+        self.client = client
+        self.return_to = return_to
+
+
+def read_authorization_request(
+    raw_parameters: Mapping[str, list[str]], *, collector: Collector | None = None
+) -> AuthorizationRequest:
+    """Judge an authorization request. Unknown parameters, `claims` and `ui_locales` among them, are ignored.
+
+    Raises AuthorizationRefused for what the application may be told by redirect, and any other BrokerError
+    (oauth.invalid_request, oauth.unknown_client, oauth.redirect_uri, signon.application_disabled) for a page of ours.
+    """
+    raw = RawRequest(raw_parameters, _find_named_client(raw_parameters))
+    _run(TRUST_CHECKS, raw, collector)
+    client, return_to = raw.known_client, _return_address(raw)
+    try:
+        _run(REQUEST_CHECKS, raw, collector)
+    except OAuthError as error:
+        raise AuthorizationRefused(error, client=client, return_to=return_to) from error
+    return AuthorizationRequest(
+        client=client,
+        return_to=return_to,
+        scopes=raw.words("scope"),
+        nonce=raw.value("nonce"),
+        code_challenge=raw.value("code_challenge"),
+        prompts=frozenset(raw.words("prompt")),
+        max_age=int(raw.value("max_age")) if raw.value("max_age") else None,
+        login_hint=raw.value("login_hint"),
+        identity_provider_hint=raw.value("idp_hint"),
+    )
+
+
+def issue_code(
+    client: Client,
+    *,
+    session: Session,
+    participant: Participant,
+    redirect_uri: str,
+    scopes: Iterable[str],
+    nonce: str,
+    code_challenge: str,
+    actor: Actor,
+) -> str:
+    """A code for this client, redirect URI and challenge (RFC 6749 section 4.1.2); stored as a keyed hash only.
+
+    Personal data is not frozen into it: what the application is told is asked for when it redeems the code.
+    """
+    now = timezone.now()
+    value = secrets.token_urlsafe(CODE_BYTES)
+    code = AuthorizationCode.objects.create(
+        code_hash=crypto.keyed_hash(value, purpose=CODE_PURPOSE),
+        client=client,
+        session=session,
+        participant=participant,
+        redirect_uri=redirect_uri,
+        scopes=list(scopes),
+        nonce=nonce,
+        code_challenge=code_challenge,
+        trace_id=actor.trace_id,
+        created_at=now,
+        expires_at=now + limits.AUTHORIZATION_CODE_LIFETIME,
+    )
+    record(
+        catalogue.CODE_ISSUED,
+        actor=actor,
+        subject=("code", code.pk),
+        application=client.application.slug if client.application else "",
+        client=client.client_id,
+        person=str(session.person_id),
+        session=str(session.pk),
+        scopes=list(code.scopes),
+    )
+    return value
+
+
+def _find_named_client(raw_parameters: Mapping[str, list[str]]) -> Client | None:
+    named = raw_parameters.get("client_id", [])
+    # PostgreSQL does not take a NUL even in a question.
+    if len(named) != 1 or not named[0] or len(named[0]) > _CLIENT_ID_CHARS or not is_printable(named[0]):
+        return None
+    return find_client(named[0])
+
+
+def _return_address(raw: RawRequest) -> ReturnAddress:
+    """Where an answer goes, also that to a bad request: a state that cannot be echoed truly is not echoed at all."""
+    states = raw.raw_parameters.get("state", [])
+    is_echoed = len(states) == 1 and len(states[0]) <= limits.PARAMETER_CHARS and is_printable(states[0])
+    modes = raw.raw_parameters.get("response_mode", [])
+    mode = modes[0] if len(modes) == 1 and modes[0] in RESPONSE_MODES else "query"
+    return ReturnAddress(raw.value("redirect_uri"), states[0] if is_echoed else "", mode)
+
+
+def _run(checks: tuple[Check, ...], raw: RawRequest, collector: Collector | None) -> None:
+    collector = collector or Collector()
+    for check in checks:
+        name = f"authorize.{check.__name__.removeprefix('check_')}"
+        try:
+            check(raw)
+        except BrokerError as error:
+            collector.check(name, passed=False, expected=error.expected, actual=error.actual or error.detail)
+            raise
+        collector.check(name, passed=True)

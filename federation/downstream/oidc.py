@@ -1,0 +1,132 @@
+"""The OpenID provider's side of a sign-on: reading what an application asks, and answering with a code or an error.
+
+RFC 6749 section 4.1, OpenID Connect Core 3.1.2, OAuth 2.0 Form Post Response Mode, RFC 9207.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from django.conf import settings
+
+from broker.actors import Actor
+from broker.errors import BrokerError
+from broker.registry.services import find_client
+from broker.sessions.models import Participant, Session
+from broker.tokens.authorization import (
+    AuthorizationRefused,
+    AuthorizationRequest,
+    ReturnAddress,
+    issue_code,
+    read_authorization_request,
+)
+from broker.tokens.errors import OAuthError
+from broker.traces.collector import Collector
+from federation.assertions import Answer, SignOnRequest
+
+PROTOCOL = "oidc"
+ERROR_OF_CODE: Mapping[str, str] = {
+    "oauth.login_required": "login_required",
+    "oauth.server_error": "temporarily_unavailable",
+    "service.unavailable": "temporarily_unavailable",
+    "service.fault": "server_error",
+    "request.too_many": "temporarily_unavailable",
+}
+"""What a refusal that is not OAuth's own is called over the wire; every other one is `access_denied`."""
+
+
+def read(raw_parameters: Mapping[str, list[str]], *, collector: Collector | None = None) -> SignOnRequest:
+    """Read an authorization request: each parameter with all its values.
+
+    Raises AuthorizationRefused, for which `refuse_request` has the answer, and any other BrokerError for a page of
+    ours: nothing is sent to an address that is not known to be the application's.
+    """
+    request = read_authorization_request(raw_parameters, collector=collector)
+    client = request.client
+    if client.application is None:
+        raise BrokerError("oauth.unknown_client", expected="an application's client", actual=client.client_id)
+    return SignOnRequest(
+        application=client.application,
+        client=client,
+        asked=_write_asked(request),
+        passive="none" in request.prompts,
+        force="login" in request.prompts,
+        choose="select_account" in request.prompts,
+        max_age=request.max_age,
+        login_hint=request.login_hint,
+        identity_provider_hint=request.identity_provider_hint,
+    )
+
+
+def respond(asked: dict[str, Any], *, session: Session, participant: Participant, actor: Actor) -> Answer:
+    """The answer that carries a code; runs in the transaction that joins the session.
+
+    The client is looked at again: what was registered when the sign-on began may have been withdrawn since. Raises
+    BrokerError (signon.application_disabled, oauth.redirect_uri) for a page of ours.
+    """
+    client = find_client(asked["client_id"])
+    if client is None or not client.enabled or client.application_id != participant.application_id:
+        raise BrokerError("signon.application_disabled", expected="enabled", actual=asked["client_id"])
+    if asked["redirect_uri"] not in client.redirect_uris:
+        expected = " or ".join(client.redirect_uris)
+        raise BrokerError("oauth.redirect_uri", expected=expected, actual=asked["redirect_uri"])
+    code = issue_code(
+        client,
+        session=session,
+        participant=participant,
+        redirect_uri=asked["redirect_uri"],
+        scopes=asked["scopes"],
+        nonce=asked["nonce"],
+        code_challenge=asked["code_challenge"],
+        actor=actor,
+    )
+    return _answer(_return_address(asked), {"code": code})
+
+
+def refuse(asked: dict[str, Any], error: BrokerError) -> Answer:
+    """The error answer to a sign-on that was read and then refused (RFC 6749 section 4.1.2.1)."""
+    return _answer(_return_address(asked), _error_parameters(error))
+
+
+def refuse_request(refused: AuthorizationRefused) -> Answer:
+    """The error answer to a request that `read` refused."""
+    return _answer(refused.return_to, _error_parameters(refused))
+
+
+def _write_asked(request: AuthorizationRequest) -> dict[str, Any]:
+    return {
+        "protocol": PROTOCOL,
+        "client_id": request.client.client_id,
+        "redirect_uri": request.return_to.redirect_uri,
+        "state": request.return_to.state,
+        "response_mode": request.return_to.response_mode,
+        "scopes": list(request.scopes),
+        "nonce": request.nonce,
+        "code_challenge": request.code_challenge,
+    }
+
+
+def _return_address(asked: dict[str, Any]) -> ReturnAddress:
+    return ReturnAddress(asked["redirect_uri"], asked["state"], asked["response_mode"])
+
+
+def _error_parameters(error: BrokerError) -> dict[str, str]:
+    if isinstance(error, AuthorizationRefused | OAuthError):
+        wire = error.error
+    else:
+        wire = ERROR_OF_CODE.get(error.code, "access_denied")
+    return {"error": wire, "error_description": error.refusal.meaning}
+
+
+def _answer(return_to: ReturnAddress, parameters: dict[str, str]) -> Answer:
+    """Send `parameters` with the state and our issuer (RFC 9207), in the mode that was asked for."""
+    fields = dict(parameters)
+    if return_to.state:
+        fields["state"] = return_to.state
+    fields["iss"] = settings.BROKER_BASE_URL
+    if return_to.response_mode == "form_post":
+        return Answer(return_to.redirect_uri, fields)
+    # A registered query string stays letter by letter (RFC 6749 section 3.1.2).
+    uri = return_to.redirect_uri
+    glue = "" if uri.endswith(("?", "&")) else "&" if "?" in uri else "?"
+    return Answer(f"{uri}{glue}{urlencode(fields)}")

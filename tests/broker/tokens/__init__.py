@@ -1,0 +1,1 @@
+"""Codes, tokens and the endpoints that issue and read them."""
