@@ -34,7 +34,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = VAR / "static"
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # its default configuration would put Unfold's admin site in the console's place
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -160,14 +160,46 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 AXES_FAILURE_LIMIT = limits.OPERATOR_PASSWORD_FAILURES
 AXES_COOLOFF_TIME = limits.OPERATOR_LOCKOUT
-AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
+# Both together: who guesses from elsewhere can neither lock operators out nor use up their tries.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_CLIENT_IP_CALLABLE = "broker.http.client_address"
 AXES_USERNAME_FORM_FIELD = "username"
+AXES_USERNAME_CALLABLE = "broker.console.backends.lockout_username"
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # a lockout ends, also while somebody goes on guessing
+AXES_DISABLE_ACCESS_LOG = True  # the book of events has it
+AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
+UNFOLD = {
+    "SITE_TITLE": "Countersign",
+    "SITE_HEADER": "Countersign",
+    "SITE_SUBHEADER": "Security console",
+    "SITE_SYMBOL": "approval",
+    "SITE_URL": None,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "STYLES": ["broker.console.navigation.stylesheet"],
+    "SIDEBAR": {"navigation": "broker.console.navigation.sidebar"},
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.5% .015 230)",
+            "100": "oklch(94.5% .03 230)",
+            "200": "oklch(89% .055 230)",
+            "300": "oklch(81% .09 230)",
+            "400": "oklch(71% .125 232)",
+            "500": "oklch(61% .135 235)",
+            "600": "oklch(52% .125 238)",
+            "700": "oklch(45% .11 240)",
+            "800": "oklch(39% .09 241)",
+            "900": "oklch(34% .075 242)",
+            "950": "oklch(25% .055 243)",
+        },
+    },
+}
 SILENCED_SYSTEM_CHECKS = [
-    "axes.W002",  # axes' middleware runs inside ConsoleMiddleware
-    "admin.E408",  # likewise the session, authentication and message middlewares
+    "axes.W002",  # axes' middleware would only replace the page that the sign-in view shows during a lockout
+    "admin.E408",  # the session, authentication and message middlewares run inside ConsoleMiddleware
     "admin.E409",
     "admin.E410",
 ]

@@ -1,6 +1,7 @@
 """Console accounts: made, reset and changed. Each change is an event of its own transaction."""
 
 import secrets
+from enum import Enum, auto
 from typing import Any
 
 from axes.utils import reset as forget_failures
@@ -11,7 +12,14 @@ from broker.actors import Actor, ActorKind
 from broker.console.errors import OperatorRefused
 from broker.console.models import Operator
 from broker.directory.models import Person
-from broker.events.catalogue import OPERATOR_CHANGED, OPERATOR_CREATED, OPERATOR_RESET
+from broker.events.catalogue import (
+    OPERATOR_CHANGED,
+    OPERATOR_CREATED,
+    OPERATOR_LOCKED,
+    OPERATOR_REFUSED,
+    OPERATOR_RESET,
+    OPERATOR_SIGNED_IN,
+)
 from broker.events.services import record
 
 # Without letters that are misread when a password is copied from a screen; 20 of them are 98 random bits.
@@ -19,6 +27,14 @@ PASSWORD_ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
 PASSWORD_GROUPS = 4
 PASSWORD_GROUP_CHARS = 5
 CHANGEABLE = ("name", "role", "is_active", "person")
+
+
+class Lockout(Enum):
+    """What a refused sign-in has to do with the lockout of its address."""
+
+    NONE = auto()
+    BEGINS = auto()
+    LASTING = auto()
 
 
 @transaction.atomic
@@ -109,3 +125,28 @@ def make_one_time_password() -> str:
     return "-".join(
         "".join(secrets.choice(PASSWORD_ALPHABET) for _ in range(PASSWORD_GROUP_CHARS)) for _ in range(PASSWORD_GROUPS)
     )
+
+
+def record_sign_in(operator: Operator, *, actor: Actor) -> None:
+    """Call in the transaction that opens the console session."""
+    record(
+        OPERATOR_SIGNED_IN,
+        actor=actor.acting_as(ActorKind.OPERATOR, operator.email),
+        subject=("operator", operator.pk),
+    )
+
+
+def record_refused_sign_in(raw_email: str, *, lockout: Lockout, actor: Actor) -> None:
+    """Write down a refused sign-in with its reason, which the page does not tell.
+
+    What was typed is not recorded: people type passwords into the wrong field.
+    """
+    operator = Operator.objects.select_related("person").filter(email=normalise_email(raw_email)).first()
+    if lockout is Lockout.LASTING:
+        reason = "locked"
+    elif operator is None:
+        reason = "unknown"
+    else:
+        reason = "password" if operator.may_enter else "closed"
+    event_type = OPERATOR_LOCKED if lockout is Lockout.BEGINS else OPERATOR_REFUSED
+    record(event_type, actor=actor, subject=("operator", operator.pk if operator else ""), reason=reason)

@@ -1,10 +1,43 @@
 """The admin site as the security team sees it."""
 
+from typing import Any
+
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.views.decorators.cache import never_cache
 from unfold.sites import UnfoldAdminSite
 
+from broker.console.dashboard import read_dashboard
+from broker.console.views import OwnPasswordView, SignInView
 
-class ConsoleSite(UnfoldAdminSite):
-    """The console."""
+
+class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # Unfold has no types
+    """The console: every room's `admin.py` registers here."""
 
     site_title = "Countersign"
     site_header = "Countersign"
+    index_title = "Overview"
+
+    @method_decorator(never_cache)
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The sign-in page, or the overview for those who are in."""
+        if request.method == "GET" and self.has_permission(request):
+            return HttpResponseRedirect(reverse("admin:index"))
+        context = {**self.each_context(request), "title": "Sign in", **(extra_context or {})}
+        if REDIRECT_FIELD_NAME not in {**request.GET, **request.POST}:
+            context[REDIRECT_FIELD_NAME] = reverse("admin:index")
+        return SignInView.as_view(extra_context=context)(request)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """One's own password."""
+        context = {**self.each_context(request), "title": "Change your password", **(extra_context or {})}
+        return OwnPasswordView.as_view(extra_context=context)(request)
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """The overview."""
+        context = {"dashboard": read_dashboard(now=timezone.now()), **(extra_context or {})}
+        return super().index(request, context)

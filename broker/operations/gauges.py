@@ -6,8 +6,8 @@ from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from broker import limits
+from broker.console.book import read_book
 from broker.console.expiries import list_expiries
-from broker.events.models import Event, Seal
 from broker.sessions.models import Session
 
 
@@ -38,13 +38,7 @@ def _live_sessions() -> Metric:
 
 
 def _book() -> Iterable[Metric]:
-    """The tail is what came after the last seal; a late arrival before it is left to `manage.py verify_events`."""
-    seal = Seal.objects.first()
-    tail = Event.objects.filter(id__gt=max((last for _, last in seal.ids), default=0) if seal else 0)
-    oldest = tail.order_by("id").values_list("at", flat=True).first()
-    yield GaugeMetricFamily("countersign_unsealed_events", "Events after the last seal", tail.count())
-    yield GaugeMetricFamily(
-        "countersign_unsealed_age_seconds",
-        "Age of the oldest event after the last seal",
-        (timezone.now() - oldest).total_seconds() if oldest else 0,
-    )
+    book = read_book()
+    age = (timezone.now() - book.tail_since).total_seconds() if book.tail_since else 0
+    yield GaugeMetricFamily("countersign_unsealed_events", "Events after the last seal", book.tail)
+    yield GaugeMetricFamily("countersign_unsealed_age_seconds", "Age of the oldest event after the last seal", age)
