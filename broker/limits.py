@@ -66,6 +66,11 @@ KEY_POLL_INTERVAL = timedelta(seconds=5)
 
 # Retention
 EVENT_SEAL_INTERVAL = timedelta(seconds=60)
+EVENTS_PER_SEAL = 10_000
+EVENT_LATENESS = timedelta(hours=1)
+"""How long after a seal an event with an id below it may still commit; transactions end within seconds."""
+EVENT_UNSEALED_MAX = timedelta(minutes=5)
+"""An event that stands unsealed for longer is a fault: the sealer does not run."""
 EVENT_RETENTION = timedelta(days=730)
 TRACE_RETENTION = timedelta(days=30)
 SESSION_RETENTION = timedelta(days=90)
@@ -102,3 +107,12 @@ LOGOUT_REQUEST_LIFETIME = timedelta(minutes=15)
 DISCOVERY_MAX_AGE = timedelta(minutes=5)
 GRANT_RETENTION = timedelta(days=7)
 """How long codes and grants are kept after their end, for reuse to be noticed and for the console."""
+
+# Parties and configuration files
+RESOURCE_TOKEN_SECONDS_MAX = 3_600
+"""The longest life of an access token that a resource may ask for."""
+CONFIGURATION_BYTES = 16 * 1024 * 1024
+"""One configuration file, and any file that it names."""
+CONFIGURATION_NODES = 1_000_000
+"""Values in one configuration file, each use of an alias counted again."""
+CONFIGURATION_DEPTH = 12

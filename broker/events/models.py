@@ -41,16 +41,22 @@ class Event(models.Model):
 
 
 class Seal(models.Model):
-    """A hash over a set of events, chained to the seal before it and signed.
+    """A hash over a set of events, chained to the seal before it and signed (`sealing` says how it is computed).
 
     `ids` is the set of sealed event ids as inclusive ranges, since ids are given out before their transactions
-    commit and a late one must not look like a forgery.
+    commit and a late one must not look like a forgery. The database lets only `pruned_at` and `row_marks` change.
     """
 
     at = models.DateTimeField()
-    ids = models.JSONField()
+    ids = models.JSONField(help_text="inclusive ranges in ascending order: [[first, last], ...]")
     count = models.PositiveIntegerField()
-    previous_digest = models.CharField(max_length=64)
+    until_id = models.BigIntegerField(help_text="the highest id that this seal or any before it holds")
+    rows_digest = models.CharField(max_length=64)
+    row_marks = models.TextField(
+        blank=True, help_text="the first 8 hex digits of each row's digest: they show which row was changed"
+    )
+    previous_digest = models.CharField(max_length=64, unique=True)
+    """Unique: of two sealers that continue the same seal only one can commit, so the chain never forks."""
     digest = models.CharField(max_length=64, unique=True)
     signature = models.TextField()
     pruned_at = models.DateTimeField(null=True, blank=True)
