@@ -40,6 +40,8 @@ class VerifiedAssertion:
     attributes: Mapping[str, tuple[str, ...]]
     upstream_session: Mapping[str, str] = field(default_factory=dict)
     """NameID and SessionIndex, for the identity provider's logout."""
+    session_until: datetime | None = None
+    """When the identity provider wants the session to end at the latest."""
 
 
 @dataclass(frozen=True, slots=True)

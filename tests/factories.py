@@ -52,7 +52,7 @@ def make_identity_provider(
         "sso_binding": "redirect",
     } | fields
     if "organisation" not in fields:
-        fields["organisation"] = make_organisation()
+        fields["organisation"] = make_organisation(domains=(f"{slug}.example",))
     identity_provider = IdentityProvider.objects.create(created_at=timezone.now(), **fields)
     for name in home_realm_domains:
         HomeRealmDomain.objects.create(identity_provider=identity_provider, name=name)

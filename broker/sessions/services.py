@@ -26,6 +26,7 @@ def open_session(
     context: str,
     methods: Sequence[str],
     upstream: Mapping[str, str],
+    until: datetime | None = None,
 ) -> tuple[Session, str]:
     """Begin a session. Returns it with its handle, the cookie's value, which is stored nowhere."""
     now = timezone.now()
@@ -40,7 +41,7 @@ def open_session(
         upstream=dict(upstream),
         started_at=now,
         last_used_at=now,
-        expires_at=now + limits.SESSION_ABSOLUTE,
+        expires_at=_end(now, until),
     )
     return session, handle
 
@@ -53,6 +54,7 @@ def renew_session(
     context: str,
     methods: Sequence[str],
     upstream: Mapping[str, str],
+    until: datetime | None = None,
 ) -> str:
     """The same person authenticated afresh in the same browser: the participants stay, the handle changes.
 
@@ -67,7 +69,7 @@ def renew_session(
     session.methods = list(methods)
     session.upstream = dict(upstream)
     session.last_used_at = now
-    session.expires_at = now + limits.SESSION_ABSOLUTE
+    session.expires_at = _end(now, until)
     # Only what changes: a session that somebody ended meanwhile stays ended.
     session.save(
         update_fields=[
@@ -147,6 +149,12 @@ def end_session(session: Session, *, reason: str, actor: Actor) -> bool:
             person=str(session.person_id),
         )
     return bool(ended)
+
+
+def _end(now: datetime, until: datetime | None) -> datetime:
+    """The absolute end: ours, or the identity provider's where that is earlier."""
+    ours = now + limits.SESSION_ABSOLUTE
+    return min(ours, until) if until else ours
 
 
 def forget_ended(*, now: datetime) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from broker.registry.cache import parties
 from broker.registry.models import IdentityProvider
 from federation.claims.models import ClaimMapping
-from federation.saml.attribute_names import CLAIM_OF_ATTRIBUTE
+from federation.saml.attribute_names import NAMES_OF_CLAIM
 
 SINGLE_VALUED = frozenset({"email", "eppn", "name", "given_name", "family_name", "employee_id"})
 
@@ -28,15 +28,11 @@ def map_claims(identity_provider: IdentityProvider, attributes: Mapping[str, tup
     own = own_mapping(identity_provider)
     used: set[str] = set()
     claims: dict[str, tuple[str, ...]] = {}
-    for claim, names in own.items():
+    for claim, names in {**NAMES_OF_CLAIM, **own}.items():
         present = [name for name in names if attributes.get(name)]
-        claims[claim] = attributes[present[0]] if present else ()
+        if present or claim in own:
+            claims[claim] = attributes[present[0]] if present else ()
         used.update(present)
-    for name, values in attributes.items():
-        claim = CLAIM_OF_ATTRIBUTE.get(name, "")
-        if claim and claim not in own:
-            used.add(name)
-            claims.setdefault(claim, values)
     return MappedClaims(
         claims={claim: _clean(claim, values) for claim, values in claims.items()},
         unmapped=tuple(sorted(attributes.keys() - used)),

@@ -6,7 +6,7 @@ from functools import wraps
 from typing import Any
 
 import structlog
-from django.db import DatabaseError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 
 from broker.actors import Actor
@@ -33,6 +33,8 @@ class Attempt:
     outcome: Trace.Outcome = Trace.Outcome.UNDER_WAY
     connection: str = ""
     application: str = ""
+    is_over: bool = False
+    """Whether its refusal is stored already."""
     return_url: str = ""
     """Where the error page may lead back to."""
 
@@ -55,7 +57,7 @@ class Attempt:
 
     def save_refusal(self, error: BrokerError) -> None:
         """Store the refusal: its trace and its event, in one commit of their own."""
-        self.outcome = Trace.Outcome.REFUSED
+        self.outcome, self.is_over = Trace.Outcome.REFUSED, True
         self.trace.check(error.code, passed=False, expected=error.expected, actual=error.actual)
         if error.detail:
             self.trace.note("Refused.", detail=error.detail)
@@ -103,9 +105,9 @@ class traced:  # noqa: N801 - a decorator
                 except BrokerError as error:
                     attempt.save_refusal(error)
                     return self.page(request, error, return_url=attempt.return_url)
-                if attempt.trace.entries:
+                if attempt.trace.entries and not attempt.is_over:
                     attempt.save()
-            except DatabaseError as error:
+            except (OperationalError, InterfaceError) as error:
                 log.exception("database", error=type(error).__name__)
                 return self.page(request, BrokerError("service.unavailable"))
             return response

@@ -22,7 +22,8 @@ def find_realm(request: SignOnRequest, *, trace: Collector) -> IdentityProvider 
         found = usable_identity_provider(request.identity_provider_hint)
         trace.note("The application names the identity provider.", identity_provider=found.slug)
         return found
-    if domain := scope_of(request.login_hint):
+    domain = "" if request.choose else scope_of(request.login_hint)
+    if domain:
         by_domain = find_home_realm(domain)
         if by_domain:
             trace.note("The e-mail domain leads to an identity provider.", identity_provider=by_domain.slug)

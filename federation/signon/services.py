@@ -63,7 +63,7 @@ def begin(asked: SignOnRequest, *, session: Session | None, browser: str, attemp
         return Step(answer=_answer_from_session(asked, session, attempt=attempt, now=now))
     if asked.passive:
         raise BrokerError("oauth.login_required", expected="a live session", actual="none that is good enough")
-    realm = None if asked.choose else find_realm(asked, trace=attempt.trace)
+    realm = find_realm(asked, trace=attempt.trace)
     login = _store(asked, browser=browser, attempt=attempt, now=now)
     if realm is None:
         attempt.trace.note("The person is asked for the identity provider.")
@@ -197,8 +197,8 @@ def _store(asked: SignOnRequest, *, browser: str, attempt: Attempt, now: datetim
         application=asked.application,
         client=asked.client,
         asked=asked.asked,
-        # An old authentication will not do, and the identity provider has to be told so.
-        force=force or asked.max_age is not None,
+        # Where an old authentication or the same account will not do, the identity provider has to be told so.
+        force=force or asked.choose or asked.max_age is not None,
         authenticated_after=authenticated_after,
         created_at=now,
         expires_at=now + limits.LOGIN_REQUEST_LIFETIME,
@@ -276,6 +276,7 @@ def _open_or_renew(
         "context": assertion.context,
         "methods": [],
         "upstream": assertion.upstream_session,
+        "until": assertion.session_until,
     }
     if previous is not None and previous.person_id == person.pk:
         return previous, sessions.renew_session(previous, **told)

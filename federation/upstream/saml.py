@@ -6,15 +6,21 @@ from datetime import timedelta
 from django.utils import timezone
 
 from broker.errors import BrokerError
-from broker.keys.services import saml_decryption_keys, saml_encryption_certificate, saml_signing
+from broker.keys.services import (
+    saml_decryption_keys,
+    saml_encryption_certificate,
+    saml_signing,
+    saml_signing_certificates,
+)
 from broker.once.services import AlreadyUsed, claim_once
 from broker.registry.models import IdentityProvider
 from broker.traces.collector import Collector
 from federation.assertions import Answer, VerifiedAssertion
-from federation.saml import messages, metadata
+from federation.saml import messages
 from federation.saml.expectation import ResponseExpectation, SubjectRule
 from federation.saml.guard import verify_response
 from federation.saml.parsing import decode_post
+from federation.saml.publication import write_service_provider
 from federation.saml.verified import VerifiedResponse
 from federation.upstream.addresses import acs_url, entity_id
 from federation.upstream.base import UpstreamRequest
@@ -74,6 +80,7 @@ class SAMLConnector:
             context=verified.context,
             attributes=verified.attributes,
             upstream_session=_upstream_session(verified),
+            session_until=verified.session_not_on_or_after,
         )
 
     def _claim(self, identity_provider: IdentityProvider, verified: VerifiedResponse, *, trace: Collector) -> None:
@@ -87,12 +94,14 @@ class SAMLConnector:
 
 def service_provider_metadata(identity_provider: IdentityProvider) -> bytes:
     """Our signed metadata towards this identity provider."""
-    return metadata.write_service_provider(
+    return write_service_provider(
         entity_id=entity_id(identity_provider),
         acs_url=acs_url(identity_provider),
-        signer=saml_signing(),
-        encryption_certificate=saml_encryption_certificate(),
+        signing_certificates=saml_signing_certificates(),
+        encryption_certificates=[saml_encryption_certificate()],
         signs_requests=identity_provider.sign_requests,
+        signer=saml_signing(),
+        name_id_formats=[identity_provider.name_id_format] if identity_provider.name_id_format else [],
     )
 
 

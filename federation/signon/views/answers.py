@@ -1,6 +1,9 @@
 """Sending the browser on."""
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirectBase
+from urllib.parse import urlsplit
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseRedirectBase
 from django.shortcuts import render
 from django.urls import reverse
 
@@ -14,11 +17,11 @@ class SeeOther(HttpResponseRedirectBase):
     """303: the browser follows with GET, whatever it came with. Any scheme: native applications have their own."""
 
     status_code = 303
-    allowed_schemes = ["http", "https"]
 
     def __init__(self, url: str) -> None:
         # The addresses come from the registry and from our own doors, never from the message alone.
-        self.allowed_schemes = [url.partition(":")[0].lower()] if ":" in url.partition("/")[0] else ["http", "https"]
+        scheme = urlsplit(url).scheme
+        self.allowed_schemes = [scheme] if scheme else []
         super().__init__(url)
 
 

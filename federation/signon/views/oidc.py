@@ -23,10 +23,10 @@ def authorize(request: HttpRequest, attempt: Attempt) -> HttpResponse:
     """GET or POST /oauth/authorize (RFC 6749 section 4.1.1, OpenID Connect Core 3.1.2)."""
     parameters = request.GET if request.method == "GET" else request.POST
     try:
-        asked = oidc.read(dict(parameters.lists()))
+        asked = oidc.read(dict(parameters.lists()), collector=attempt.trace)
     except AuthorizationRefused as error:
         attempt.save_refusal(error)
-        return send(request, error.answer)
+        return send(request, oidc.refuse_request(error))
     session = find_live_session(cookies.session_handle(request), now=timezone.now())
     browser = cookies.flow_browser(request) or cookies.new_browser()
     try:
