@@ -187,12 +187,14 @@ class FakeIdentityProvider:
         key_transport: str = "oaep",
         key_placement: str = "inside",
         encryption_certificate: bytes | None = None,
+        assertion_builder: Callable[[Draft], etree._Element] | None = None,
         **draft_fields: Any,
     ) -> bytes:
         """The XML of one answer.
 
         sign is none, response, assertion or both; encrypt is None or a key of `CIPHERS`; key_placement puts the
-        EncryptedKey "inside" EncryptedData's KeyInfo or as its "sibling". `inner_key` signs the assertion only.
+        EncryptedKey "inside" EncryptedData's KeyInfo or as its "sibling". `inner_key` signs the assertion only;
+        `assertion_builder` stands in for `build_assertion`.
         """
         unknown = draft_fields.keys() - DRAFT_FIELDS
         assert not unknown, f"no such option: {sorted(unknown)}"
@@ -225,7 +227,7 @@ class FakeIdentityProvider:
             known.before(draft, moment)
         if known and known.signing:
             known.signing(options)
-        root = self._build(draft, options, pretty=pretty)
+        root = self._build(draft, options, assertion_builder or build_assertion, pretty=pretty)
         if encrypt:
             certificate = encryption_certificate or self.encryption_certificate
             assert certificate, "encrypt= needs an encryption certificate"
@@ -237,13 +239,20 @@ class FakeIdentityProvider:
         raw: bytes = etree.tostring(root, xml_declaration=pretty, encoding="UTF-8")
         return known.on_bytes(raw) if known and known.on_bytes else raw
 
-    def _build(self, draft: Draft, options: "_Signing", *, pretty: bool) -> etree._Element:
+    def _build(
+        self,
+        draft: Draft,
+        options: "_Signing",
+        build: Callable[[Draft], etree._Element],
+        *,
+        pretty: bool,
+    ) -> etree._Element:
         root = build_response(draft)
         with_assertion = draft.status[0] == "Success" if draft.with_assertion is None else draft.with_assertion
         if pretty:
             etree.indent(root)
         if with_assertion:
-            assertion = build_assertion(draft)
+            assertion = build(draft)
             if pretty:
                 etree.indent(assertion, level=1)
             if options.sign in ("assertion", "both"):

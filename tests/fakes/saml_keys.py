@@ -19,6 +19,12 @@ class KeyPair:
     certificate: x509.Certificate
 
     @property
+    def rsa(self) -> rsa.RSAPrivateKey:
+        """The private key, where an RSA key is needed."""
+        assert isinstance(self.private_key, rsa.RSAPrivateKey)
+        return self.private_key
+
+    @property
     def der(self) -> bytes:
         return self.certificate.public_bytes(Encoding.DER)
 
