@@ -20,7 +20,7 @@ from broker.console.views import operator_behind
 admin.site.unregister(Group)
 
 
-class OperatorForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
+class OperatorForm(forms.ModelForm):
     """An account's changeable fields. The service decides; what it refuses stands on the form."""
 
     class Meta:
@@ -32,7 +32,7 @@ class OperatorForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscripta
 
 
 @admin.register(Operator)
-class OperatorAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class OperatorAdmin(ModelAdmin):
     """Console accounts. A password is never shown but once, when it was made here."""
 
     form = OperatorForm
@@ -87,7 +87,7 @@ class OperatorAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
         """The page that shows the one-time password. Not a message: messages travel in a cookie."""
         return self._password_page(request, obj, request.one_time_password)  # type: ignore[attr-defined]  # see save_model
 
-    @action(description="Reset password", icon="lock_reset", permissions=["change"])  # type: ignore[untyped-decorator]  # Unfold has no types
+    @action(description="Reset password", icon="lock_reset", permissions=["change"])
     def reset_password(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask by GET; by POST give a new one-time password and show it."""
         operator = get_object_or_404(Operator, pk=object_id)

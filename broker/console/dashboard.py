@@ -124,7 +124,7 @@ def read_dashboard(*, now: datetime) -> Dashboard:
         things_with_an_end=len(expiries),
         refusals=_latest_refusals(),
         unowned=[
-            Unowned(party._meta.verbose_name or "", str(party), _link(_page(party), str(party.pk)))
+            Unowned(str(party._meta.verbose_name), str(party), _link(_page(party), str(party.pk)))
             for rows in unowned
             for party in rows[:ROWS_MAX]
         ],

@@ -1,6 +1,6 @@
 """The admin site as the security team sees it."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,7 +15,7 @@ from broker.console.dashboard import read_dashboard
 from broker.console.views import OwnPasswordView, SignInView
 
 
-class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # Unfold has no types
+class ConsoleSite(UnfoldAdminSite):
     """The console: every room's `admin.py` registers here."""
 
     site_title = "Countersign"
@@ -30,14 +30,14 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]  # Unfold has no types
         context = {**self.each_context(request), "title": "Sign in", **(extra_context or {})}
         if REDIRECT_FIELD_NAME not in {**request.GET, **request.POST}:
             context[REDIRECT_FIELD_NAME] = reverse("admin:index")
-        return SignInView.as_view(extra_context=context)(request)
+        return cast(HttpResponse, SignInView.as_view(extra_context=context)(request))
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """One's own password."""
         context = {**self.each_context(request), "title": "Change your password", **(extra_context or {})}
-        return OwnPasswordView.as_view(extra_context=context)(request)
+        return cast(HttpResponse, OwnPasswordView.as_view(extra_context=context)(request))
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The overview."""
         context = {"dashboard": read_dashboard(now=timezone.now()), **(extra_context or {})}
-        return super().index(request, context)
+        return cast(TemplateResponse, super().index(request, context))

@@ -1,6 +1,6 @@
 """Signing in to the console, and changing one's own password."""
 
-from typing import Any, cast
+from typing import cast
 
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
@@ -32,7 +32,7 @@ class SignInView(LoginView):
         """Open a session under a new key, with an absolute end."""
         with transaction.atomic():
             response = super().form_valid(form)
-            services.record_sign_in(cast(Operator, form.get_user()), actor=actor_from(self.request))
+            services.record_sign_in(form.get_user(), actor=actor_from(self.request))
         now = timezone.now()
         self.request.session.set_expiry(now + limits.OPERATOR_SESSION_ABSOLUTE)
         self.request.session[SEEN_AT] = now.isoformat()
@@ -61,7 +61,7 @@ class OwnPasswordView(PasswordChangeView):
     template_name = "admin/own_password.html"
     success_url = reverse_lazy("admin:index")
 
-    def form_valid(self, form: "PasswordChangeForm[Any]") -> HttpResponse:
+    def form_valid(self, form: PasswordChangeForm) -> HttpResponse:
         """Store the password, which the form has validated."""
         operator = cast(Operator, self.request.user)
         password = form.cleaned_data["new_password1"]

@@ -22,12 +22,13 @@ from broker.traces.models import Trace
 from broker.traces.services import ALPHABET, ID_LENGTH, read_trace
 
 REFUSALS = {refusal.code: refusal for refusal in CATALOGUE}
+STYLES: dict[str, str] = {Trace.Outcome.REFUSED: "cs-bad", Trace.Outcome.SUCCEEDED: "cs-good"}
 # What people write for the letters that the alphabet avoids.
 MISREAD = str.maketrans({"O": "0", "I": "1", "L": "1"})
 
 
 @admin.register(Trace)
-class TraceAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
+class TraceAdmin(ModelAdmin):
     """Traces, read only."""
 
     list_display = ("id", "started_at", "outcome_shown", "code", "connection", "application")
@@ -42,10 +43,7 @@ class TraceAdmin(ModelAdmin):  # type: ignore[misc]  # Unfold has no types
     @admin.display(description="outcome", ordering="outcome")
     def outcome_shown(self, trace: Trace) -> SafeString:
         """The outcome as a word, with a colour beside it."""
-        style = {Trace.Outcome.REFUSED: "cs-bad", Trace.Outcome.SUCCEEDED: "cs-good"}.get(
-            Trace.Outcome(trace.outcome), ""
-        )
-        return format_html('<span class="{}">{}</span>', style, trace.get_outcome_display())
+        return format_html('<span class="{}">{}</span>', STYLES.get(trace.outcome, ""), trace.get_outcome_display())
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Trace], search_term: str
