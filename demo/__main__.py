@@ -1,0 +1,124 @@
+"""`make run`: Countersign with the demonstration company around it.
+
+The port comes from the variable PORT (8000 by default); the company takes the three ports behind it.
+"""
+
+import hashlib
+import io
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from broker import env
+from broker.operations import embedded
+from broker.operations.processes import Program
+from demo.addresses import DEFAULT_PORT, Addresses
+from demo.identity_provider import METADATA_FILE, make_metadata
+
+HERE = Path(__file__).resolve().parent
+APPLICATIONS = ("crm", "hr")
+OPERATORS = (("olga@acme.example", "Olga Operator"), ("oscar@acme.example", "Oscar Operator"))
+REMEDY = "choose another: make run PORT=8010"
+HIGHEST_PORT = 2**16 - 4
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """The company in its folder below `var`."""
+
+    addresses: Addresses
+    folder: Path
+
+    def prepare(self, _var: Path) -> Sequence[Program]:
+        """Write what the company's processes and its configuration need; returns the processes."""
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        for application in APPLICATIONS:
+            secret = self.folder / f"{application}.secret"
+            if not secret.exists():
+                secret.write_text(secrets.token_urlsafe(32))
+        sso_url = f"{self.addresses.identity_provider}/sso"
+        (self.folder / METADATA_FILE).write_bytes(make_metadata(self.folder, sso_url=sso_url))
+        for name in ("company.yaml", "clicks.json"):
+            (self.folder / name).write_text(self.addresses.readdress((HERE / name).read_text()))
+        options = ("--base-port", str(self.addresses.port), "--folder", str(self.folder))
+        return (
+            Program("identity-provider", (sys.executable, "-m", "demo.identity_provider", *options)),
+            *(Program(one, (sys.executable, "-m", "demo.application", one, *options)) for one in APPLICATIONS),
+        )
+
+    def load(self) -> None:
+        """`manage.py apply` the company's configuration, if it or what it names changed since the last time."""
+        from django.core.management import CommandError, call_command  # the start has set Django up by now
+
+        digest = hashlib.sha256()
+        for name in ("company.yaml", METADATA_FILE, *(f"{one}.secret" for one in APPLICATIONS)):
+            digest.update((self.folder / name).read_bytes())
+        applied = self.folder / "applied"
+        if applied.exists() and applied.read_text() == digest.hexdigest():
+            return
+        said = io.StringIO()
+        try:
+            call_command("apply", str(self.folder / "company.yaml"), stdout=said, stderr=said)
+        except CommandError as error:
+            raise embedded.CannotStart(
+                f"the demonstration company cannot be loaded: {error}\n{said.getvalue()}"
+            ) from error
+        applied.write_text(digest.hexdigest())
+
+    def announce(self, operators: Sequence[embedded.NewOperator]) -> None:
+        """Say where everything is and what to click."""
+        addresses = self.addresses
+        lines = [
+            "",
+            "Countersign and the demonstration company are running. Ctrl-C stops them.",
+            "",
+            f"  What to click       {addresses.broker}/",
+            f"  The console         {addresses.broker}/admin/",
+            f"  Acme CRM            {addresses.crm}/",
+            f"  Acme HR portal      {addresses.hr}/",
+            f"  Identity provider   {addresses.identity_provider}/  (faults: {addresses.identity_provider}/faults)",
+            "",
+        ]
+        if operators:
+            lines.append("  Two operators for the console; each one-time password is shown only now:")
+            lines += [f"    {one.email:20}{one.password}" for one in operators]
+        else:
+            email = OPERATORS[0][0]
+            lines.append(f"  A lost password: .venv/bin/python manage.py reset_operator {email}")
+        print("\n".join(lines), flush=True)
+
+
+def main() -> int:
+    text = os.environ.get("PORT") or str(DEFAULT_PORT)
+    if not text.isdecimal() or not 0 < int(text) <= HIGHEST_PORT:
+        print(f"countersign: PORT={text} is not a port with three more behind it; {REMEDY}", file=sys.stderr)
+        return 1
+    addresses = Addresses(int(text))
+    var = env.var_dir()
+    demonstration = Demonstration(addresses, var / "demo")
+    os.environ.update(
+        {
+            "BROKER_VAR": str(var),
+            "BROKER_BASE_URL": addresses.broker,
+            "BROKER_DEMONSTRATION": str(var / "demo" / "clicks.json"),
+        }
+    )
+    print(f"Starting Countersign on port {addresses.port} …", flush=True)
+    return embedded.run(
+        var=var,
+        port=addresses.port,
+        announce=demonstration.announce,
+        remedy=REMEDY,
+        operators=OPERATORS,
+        companions=embedded.Companions(ports=addresses.ports, prepare=demonstration.prepare, load=demonstration.load),
+    )
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
