@@ -79,6 +79,15 @@ def read_lines(path: Path) -> Iterator[LogLine]:
             yield LogLine(number, _parse(line))
 
 
+def read_last_seal(path: Path) -> int:
+    """The id of the last seal that the file knows of. Raises OSError, and NotASealLog when it knows of none."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return _last_seal(_read_tail(descriptor), path)
+    finally:
+        os.close(descriptor)
+
+
 def line_of(seal: Seal) -> dict[str, Any]:
     """What the log says of a seal."""
     return {
