@@ -1,0 +1,44 @@
+"""Attributes become claims by the provider's own mapping first, then by the usual names."""
+
+import pytest
+
+from federation.claims.mapping import map_claims
+from tests.factories import make_identity_provider
+
+pytestmark = pytest.mark.django_db
+
+OID_MAIL = "urn:oid:0.9.2342.19200300.100.1.3"
+WS_MAIL = "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/emailaddress"
+
+
+@pytest.mark.parametrize("name", [OID_MAIL, WS_MAIL, "mail", "email"])
+def test_the_usual_names_need_no_mapping(name):
+    mapped = map_claims(make_identity_provider(), {name: ("a@acme.example",)})
+    assert mapped.claims["email"] == ("a@acme.example",)
+    assert mapped.unmapped == ()
+
+
+def test_the_own_mapping_comes_first_and_alone():
+    identity_provider = make_identity_provider(claims={"email": ["workMail", "mail"]})
+    attributes = {"mail": ("second@acme.example",), "workMail": ("first@acme.example",), WS_MAIL: ("x@acme.example",)}
+    mapped = map_claims(identity_provider, attributes)
+    assert mapped.claims["email"] == ("first@acme.example",)
+
+
+def test_a_mapped_claim_without_its_attribute_is_empty_and_not_guessed():
+    identity_provider = make_identity_provider(claims={"email": ["workMail"]})
+    assert map_claims(identity_provider, {"mail": ("private@acme.example",)}).claims["email"] == ()
+
+
+def test_what_no_rule_maps_is_named():
+    assert map_claims(make_identity_provider(), {"shoeSize": ("44",)}).unmapped == ("shoeSize",)
+
+
+def test_a_single_valued_claim_takes_the_first_value_and_no_space():
+    mapped = map_claims(make_identity_provider(), {"mail": (" ", " a@acme.example ", "b@acme.example")})
+    assert mapped.claims["email"] == ("a@acme.example",)
+
+
+def test_groups_keep_every_value_once():
+    mapped = map_claims(make_identity_provider(claims={"groups": ["g"]}), {"g": ("a", "b", "a")})
+    assert mapped.claims["groups"] == ("a", "b")

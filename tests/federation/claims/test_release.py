@@ -1,0 +1,61 @@
+"""An application is told what its release rule and the granted scopes admit, and nothing else."""
+
+import pytest
+from django.utils import timezone
+
+from broker.directory.models import Group, Identifier, Membership
+from federation.claims.release import release_claims
+from tests.factories import make_application, make_identity_provider, make_person
+
+pytestmark = pytest.mark.django_db
+EVERYTHING = ("email", "eppn", "preferred_username", "name", "given_name", "family_name", "groups", "department")
+
+
+@pytest.fixture
+def person():
+    identity_provider = make_identity_provider()
+    person = make_person(organisation=identity_provider.organisation, claims={"department": ["R&D"], "salary": ["9"]})
+    for kind in ("email", "eppn"):
+        Identifier.objects.create(
+            person=person,
+            kind=kind,
+            value=f"{kind}@acme.example",
+            comparable=f"{kind}@acme.example",
+            since=timezone.now(),
+        )
+    group = Group.objects.create(identity_provider=identity_provider, name="engineering")
+    Membership.objects.create(person=person, group=group, since=timezone.now())
+    return person
+
+
+def release(person, rule, scopes):
+    return release_claims(person=person, application=make_application(release=rule), scopes=scopes)
+
+
+def test_everything_that_is_admitted_is_told(person):
+    told = release(person, EVERYTHING, ["openid", "profile", "email"])
+    assert told == {
+        "email": "email@acme.example",
+        "email_verified": True,
+        "eppn": "eppn@acme.example",
+        "preferred_username": "eppn@acme.example",
+        "name": "Alice Ålesund",
+        "given_name": "Alice",
+        "family_name": "Ålesund",
+        "groups": ["engineering"],
+        "department": "R&D",
+    }
+
+
+def test_without_the_scope_a_standard_claim_is_not_told(person):
+    told = release(person, EVERYTHING, ["openid"])
+    assert told.keys() == {"eppn", "groups", "department"}
+
+
+def test_outside_the_rule_nothing_is_told(person):
+    assert release(person, ("name",), ["openid", "profile", "email"]) == {"name": "Alice Ålesund"}
+    assert release(person, (), ["openid", "profile", "email"]) == {}
+
+
+def test_what_is_not_known_is_left_out(person):
+    assert "cost_centre" not in release(person, ("cost_centre",), ["openid"])
