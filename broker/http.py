@@ -16,6 +16,7 @@ from broker.errors import BrokerError
 GetResponse = Callable[[HttpRequest], HttpResponse]
 log = structlog.get_logger(__name__)
 TRACE_HEADER = "Countersign-Trace"
+_TRACE_KEY = "countersign.trace_id"
 
 
 def no_store(response: HttpResponse) -> HttpResponse:
@@ -40,12 +41,12 @@ def client_address(request: HttpRequest) -> str:
 
 def trace_id_of(request: HttpRequest) -> str:
     """The trace id of this request: its own, or that of the attempt it belongs to (`adopt_trace_id`)."""
-    return cast(str, request.trace_id)  # type: ignore[attr-defined] - set by TraceMiddleware
+    return cast(str, request.META[_TRACE_KEY])
 
 
 def adopt_trace_id(request: HttpRequest, trace_id: str) -> None:
     """This request is a further hop of an attempt that already has an id."""
-    request.trace_id = trace_id  # type: ignore[attr-defined] - see trace_id_of
+    request.META[_TRACE_KEY] = trace_id
     structlog.contextvars.bind_contextvars(trace_id=trace_id)
 
 

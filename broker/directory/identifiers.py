@@ -33,12 +33,12 @@ def assign_identifiers(person: Person, values: dict[str, str], *, now: datetime)
     held = {row.kind: row for row in owned if row.person_id == person.pk}
     changed = []
     for kind, value in values.items():
-        row = held.get(kind)
-        if row is None:
+        mine = held.get(kind)
+        if mine is None:
             Identifier.objects.create(person=person, kind=kind, value=value, comparable=comparable(value), since=now)
-        elif row.value != value:
-            row.value, row.comparable, row.since = value, comparable(value), now
-            row.save(update_fields=["value", "comparable", "since"])
+        elif mine.value != value:
+            mine.value, mine.comparable, mine.since = value, comparable(value), now
+            mine.save(update_fields=["value", "comparable", "since"])
         else:
             continue
         changed.append(kind)
