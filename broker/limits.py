@@ -61,6 +61,8 @@ KEY_RETIRE = timedelta(hours=24)
 """How long a key stays published after it stopped signing; never less than the longest token life."""
 KEY_RETIRE_ENCRYPTION = timedelta(days=30)
 """How long we still decrypt with a retired key: identity providers read new metadata rarely."""
+JWKS_MAX_AGE = timedelta(hours=1)
+"""How long others may keep our JWKS; far below KEY_ANNOUNCE."""
 KEY_POLL_INTERVAL = timedelta(seconds=5)
 """How old the remembered keys may be; far below KEY_ANNOUNCE, so that every process knows a key before it signs."""
 

@@ -249,7 +249,8 @@ def _client(address: Address, deadline: _Deadline, *, connect_seconds: float) ->
         proxy = httpx2.Proxy(settings.OUTGOING_PROXY, ssl_context=to_proxy)
     transport = httpx2.HTTPTransport(verify=trust, trust_env=False, proxy=proxy)
     # The library's own timeouts begin anew with each byte, and it offers no public place for a backend of one's own.
-    transport._pool._network_backend = _DeadlineBackend(transport._pool._network_backend, deadline)
+    pool: Any = transport._pool
+    pool._network_backend = _DeadlineBackend(pool._network_backend, deadline)
     return httpx2.Client(
         transport=transport,
         trust_env=False,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import cast
+from typing import Literal, cast
 from uuid import UUID
 
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_public_key
@@ -36,7 +36,7 @@ class KeySides:
     @cached_property
     def verification(self) -> VerificationKey:
         public_key = cast(PublicKey, load_pem_public_key(self._row.public_key.encode()))
-        use = "enc" if self._row.use == SigningKey.Use.SAML_ENCRYPTION else "sig"
+        use: Literal["sig", "enc"] = "enc" if self._row.use == SigningKey.Use.SAML_ENCRYPTION else "sig"
         return jose.verification_key(public_key, kid=self._row.kid, algorithm=self._row.algorithm, use=use)
 
 

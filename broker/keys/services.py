@@ -10,6 +10,7 @@ from typing import Any, cast
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -57,8 +58,14 @@ def public_keys(use: SigningKey.Use) -> tuple[VerificationKey, ...]:
 
 
 def jwks() -> dict[str, Any]:
-    """The JWK set of our token keys (RFC 7517 section 5)."""
-    return {"keys": [jose.public_jwk(key) for key in public_keys(Use.TOKEN)]}
+    """The JWK set of our token keys (RFC 7517 section 5).
+
+    Raises BrokerError (service.unavailable) when there is none: an empty set would be kept for as long as a full one.
+    """
+    keys = [jose.public_jwk(key) for key in public_keys(Use.TOKEN)]
+    if not keys:
+        raise BrokerError("service.unavailable", detail="no token key is published")
+    return {"keys": keys}
 
 
 def saml_signing() -> SamlCredential:
@@ -138,7 +145,8 @@ def announce_key(use: SigningKey.Use, *, algorithm: SigningKey.Algorithm, now: d
 def rotate(*, now: datetime, actor: Actor) -> list[SigningKey]:
     """Move every key on: announced ones whose time has come sign, their predecessors retire, old private sides go.
 
-    Returns the keys that began to sign. Safe to run twice at once: each step is a conditional update.
+    Private sides under an older master key are sealed again under the newest. Returns the keys that began to sign.
+    Safe to run twice at once: each step is a conditional update.
     """
     activated = []
     due = SigningKey.objects.filter(state=State.ANNOUNCED, activates_at__lte=now)
@@ -152,6 +160,7 @@ def rotate(*, now: datetime, actor: Actor) -> list[SigningKey]:
                 record(KEY_ACTIVATED, actor=actor, subject=("key", successor.kid), use=successor.use)
                 activated.append(successor)
     _erase(now=now, actor=actor)
+    _reseal()
     _forget_ring()
     return activated
 
@@ -211,6 +220,19 @@ def _erase(*, now: datetime, actor: Actor) -> None:
         with transaction.atomic():
             if SigningKey.objects.filter(pk=key.pk).exclude(private_key_sealed="").update(private_key_sealed=""):
                 record(KEY_ERASED, actor=actor, subject=("key", key.kid), use=key.use)
+
+
+def _reseal() -> None:
+    """Let go of older master keys. A key that does not open is left for the health check to name."""
+    newest = next(iter(settings.BROKER_MASTER_KEYS))
+    for key in SigningKey.objects.exclude(private_key_sealed="").exclude(private_key_sealed__startswith=f"{newest}."):
+        context = seal_context(key.pk)
+        try:
+            sealed = crypto.seal(crypto.unseal(key.private_key_sealed, context=context), context=context)
+        except crypto.UnsealError:
+            continue
+        unchanged = SigningKey.objects.filter(pk=key.pk, private_key_sealed=key.private_key_sealed)
+        unchanged.update(private_key_sealed=sealed)
 
 
 def _forget_ring() -> None:

@@ -1,0 +1,13 @@
+"""What the scheduler does for our keys."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from broker.actors import SYSTEM
+from broker.keys import services
+
+
+@shared_task
+def rotate_keys() -> int:
+    """Move every key on whose time has come. Returns how many began to sign."""
+    return len(services.rotate(now=timezone.now(), actor=SYSTEM))
