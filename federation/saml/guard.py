@@ -73,7 +73,7 @@ def verify_response(raw: bytes, expectation: ResponseExpectation, *, trace: Coll
         case Kind.REFUSAL:
             raise _refusal(response, trace)
     run_checks(ASSERTION_POLICY, AssertionCase(assertion, expectation), trace=trace, subject="assertion")
-    return _claims(response, assertion, expectation, trace)
+    return _claims(signed_response, assertion, expectation, trace)
 
 
 def _parse(raw: bytes, title: str, trace: Collector) -> etree._Element:
@@ -168,7 +168,10 @@ def _refusal(response: etree._Element, trace: Collector) -> IdentityProviderRefu
 
 
 def _claims(
-    response: etree._Element, assertion: etree._Element, expectation: ResponseExpectation, trace: Collector
+    signed_response: etree._Element | None,
+    assertion: etree._Element,
+    expectation: ResponseExpectation,
+    trace: Collector,
 ) -> VerifiedResponse:
     with recorded("attributes", expected="attributes within the limits", trace=trace):
         attributes = read_attributes(assertion)
@@ -179,7 +182,7 @@ def _claims(
     subject, subject_format = subject_of(case)
     return VerifiedResponse(
         issuer=expectation.issuer,
-        response_id=id_of(response),
+        response_id="" if signed_response is None else id_of(signed_response),
         assertion_id=id_of(assertion),
         subject=subject,
         subject_format=subject_format,

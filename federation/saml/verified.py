@@ -21,6 +21,7 @@ class VerifiedResponse:
 
     issuer: str
     response_id: str
+    """The Response's ID where the Response is signed, else an empty text."""
     assertion_id: str
     subject: str
     """The key of the person at this identity provider, by its subject rule."""

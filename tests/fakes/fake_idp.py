@@ -50,6 +50,7 @@ SIGNATURE_METHODS = {
     "rsa-sha256": xmlsec.constants.TransformRsaSha256,
     "rsa-sha384": xmlsec.constants.TransformRsaSha384,
     "rsa-sha512": xmlsec.constants.TransformRsaSha512,
+    "hmac-sha256": xmlsec.constants.TransformHmacSha256,  # keyed with the public certificate
     "ecdsa-sha256": xmlsec.constants.TransformEcdsaSha256,
     "ecdsa-sha384": xmlsec.constants.TransformEcdsaSha384,
     "ecdsa-sha512": xmlsec.constants.TransformEcdsaSha512,
@@ -211,7 +212,7 @@ class FakeIdentityProvider:
             not_on_or_after=instant(moment + timedelta(minutes=5)),
             authn_instant=instant(moment - timedelta(minutes=1)),
         )
-        options = _Signing(
+        options = Signing(
             sign=sign,
             key=key or self.key,
             inner_key=inner_key or key or self.key,
@@ -242,7 +243,7 @@ class FakeIdentityProvider:
     def _build(
         self,
         draft: Draft,
-        options: "_Signing",
+        options: "Signing",
         build: Callable[[Draft], etree._Element],
         *,
         pretty: bool,
@@ -262,7 +263,9 @@ class FakeIdentityProvider:
 
 
 @dataclass(slots=True)
-class _Signing:
+class Signing:
+    """How an element is signed; `signing()` makes one with the usual values."""
+
     sign: str
     key: KeyPair
     inner_key: KeyPair
@@ -270,6 +273,11 @@ class _Signing:
     digest_method: str = "sha256"
     key_info: bool = True
     prefix_list: str | None = None
+
+
+def signing(key: KeyPair, *, method: str = "rsa-sha256") -> Signing:
+    """How `sign_element` signs with `key`."""
+    return Signing(sign="response", key=key, inner_key=key, signature_method=method)
 
 
 def _add(parent: etree._Element, name: str, text: str | None = None, **attributes: str | None) -> etree._Element:
@@ -370,7 +378,7 @@ def _add_attributes(assertion: etree._Element, draft: Draft) -> None:
                 element.set(f"{{{XSI}}}type", draft.attribute_type)
 
 
-def sign_element(element: etree._Element, options: _Signing, *, key: KeyPair | None = None) -> None:
+def sign_element(element: etree._Element, options: Signing, *, key: KeyPair | None = None) -> None:
     """Put an enveloped ds:Signature after the Issuer of `element` (or first), made by python-xmlsec."""
     pair = key or options.key
     signature = xmlsec.template.create(
@@ -389,8 +397,11 @@ def sign_element(element: etree._Element, options: _Signing, *, key: KeyPair | N
     if options.key_info:
         xmlsec.template.add_x509_data(xmlsec.template.ensure_key_info(signature))
     context = xmlsec.SignatureContext()
-    context.key = xmlsec.Key.from_memory(pair.private_pem, xmlsec.constants.KeyDataFormatPem)
-    if options.key_info:
+    if options.signature_method.startswith("hmac"):
+        context.key = xmlsec.Key.from_binary_data(xmlsec.constants.KeyDataHmac, pair.der)
+    else:
+        context.key = xmlsec.Key.from_memory(pair.private_pem, xmlsec.constants.KeyDataFormatPem)
+    if options.key_info and not options.signature_method.startswith("hmac"):
         context.key.load_cert_from_memory(pair.certificate_pem, xmlsec.constants.KeyDataFormatPem)
     context.register_id(element, "ID")
     context.sign(signature)
@@ -451,7 +462,7 @@ class _Flaw:
 
     code: str
     before: Callable[[Draft, datetime], None] | None = None
-    signing: Callable[[_Signing], None] | None = None
+    signing: Callable[[Signing], None] | None = None
     after: Callable[[etree._Element], None] | None = None
     on_bytes: Callable[[bytes], bytes] | None = None
 
@@ -466,15 +477,15 @@ def _say(**values: Any) -> Callable[[Draft, datetime], None]:
     return change
 
 
-def _signed_with(**values: Any) -> Callable[[_Signing], None]:
-    def change(options: _Signing) -> None:
+def _signed_with(**values: Any) -> Callable[[Signing], None]:
+    def change(options: Signing) -> None:
         for name, value in values.items():
             setattr(options, name, value)
 
     return change
 
 
-def _with_unknown_key(options: _Signing) -> None:
+def _with_unknown_key(options: Signing) -> None:
     options.key = options.inner_key = key_pair("a key that nobody registered")
 
 
