@@ -51,6 +51,8 @@ SESSION_IDLE = timedelta(hours=2)
 SESSION_ABSOLUTE = timedelta(hours=12)
 SESSION_TOUCH_INTERVAL = timedelta(minutes=1)
 """A session's last use is written at most this often."""
+LINK_TOUCH_INTERVAL = timedelta(hours=1)
+"""Likewise a linked identity's."""
 REGISTRY_POLL_INTERVAL = timedelta(milliseconds=500)
 """How old a cached party may be before its version row is read again."""
 

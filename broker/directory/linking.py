@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from broker import limits
 from broker.actors import Actor
 from broker.directory.models import LinkedIdentity, Person
 from broker.directory.services import create_person
@@ -40,10 +41,17 @@ def person_for_login(
     linked = find_linked_identity(identity_provider, issuer=issuer, subject=subject)
     if linked is not None:
         person = linked.person
-        LinkedIdentity.objects.filter(pk=linked.pk).update(last_used_at=timezone.now())
+        _touch(linked)
     else:
-        person = _match(identity_provider, claims) or _create(identity_provider, actor=actor)
-        link_identity(person, identity_provider=identity_provider, issuer=issuer, subject=subject, actor=actor)
+        try:
+            with transaction.atomic():
+                person = _match(identity_provider, claims) or _create(identity_provider, actor=actor)
+                link_identity(person, identity_provider=identity_provider, issuer=issuer, subject=subject, actor=actor)
+        except IntegrityError:
+            # The same subject's first login in another tab was faster; there is a link now.
+            person = LinkedIdentity.objects.get(
+                identity_provider=identity_provider, issuer=issuer, subject=subject
+            ).person
     if person.organisation_id != identity_provider.organisation_id:
         raise BrokerError(
             "account.organisation", expected=identity_provider.organisation_id, actual=person.organisation_id
@@ -92,6 +100,13 @@ def unlink_identity(linked: LinkedIdentity, *, actor: Actor) -> None:
         link=linked.pk,
     )
     linked.delete()
+
+
+def _touch(linked: LinkedIdentity) -> None:
+    """Note that the link was used, at most once an hour."""
+    now = timezone.now()
+    if linked.last_used_at is None or now - linked.last_used_at >= limits.LINK_TOUCH_INTERVAL:
+        LinkedIdentity.objects.filter(pk=linked.pk).update(last_used_at=now)
 
 
 def _match(identity_provider: IdentityProvider, claims: Mapping[str, tuple[str, ...]]) -> Person | None:

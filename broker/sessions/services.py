@@ -116,14 +116,17 @@ def is_usable(session: Session, *, now: datetime) -> bool:
     )
 
 
-def join(session: Session, *, application: Application, client: Client | None, now: datetime) -> Participant:
-    """Let an application take part; it keeps its `sid` when it comes back."""
-    participant, is_new = Participant.objects.get_or_create(
-        session=session,
-        application=application,
-        defaults={"client": client, "joined_at": now, "last_used_at": now},
+def join(
+    session: Session, *, application: Application, client: Client | None, now: datetime, is_new_session: bool = False
+) -> Participant:
+    """Let an application take part; it keeps its `sid` when it comes back. A new session has nobody to look for."""
+    values = {"client": client, "joined_at": now, "last_used_at": now}
+    if is_new_session:
+        return Participant.objects.create(session=session, application=application, **values)
+    participant, has_joined = Participant.objects.get_or_create(
+        session=session, application=application, defaults=values
     )
-    if not is_new:
+    if not has_joined:
         Participant.objects.filter(pk=participant.pk).update(last_used_at=now)
     return participant
 

@@ -79,25 +79,20 @@ def choose(login: LoginRequest, *, slug: str, attempt: Attempt) -> Step:
     return _send_upstream(login, usable_identity_provider(slug), attempt=attempt)
 
 
-def receive(identity_provider: IdentityProvider, *, relay_state: str, raw_answer: str) -> LoginRequest:
+def receive(identity_provider: IdentityProvider, *, relay_state: str, raw_answer: str) -> None:
     """Store an identity provider's answer, unjudged, for the same browser to come back with (by GET, so that its
     cookies arrive). Raises BrokerError: saml.unsolicited, saml.replayed.
     """
-    login = (
-        LoginRequest.objects.filter(relay_state=relay_state, identity_provider=identity_provider).order_by().first()
-        if relay_state and len(relay_state) <= limits.RELAY_STATE_CHARS
-        else None
-    )
-    if login is None or login.expires_at <= timezone.now():
-        raise BrokerError(
-            "saml.unsolicited", expected="the RelayState of a sign-on under way", actual=relay_state[:100] or "none"
-        )
-    stored = LoginRequest.objects.filter(pk=login.pk, state=State.WAITING).update(
-        state=State.ANSWERED, raw_answer=crypto.seal(raw_answer.encode(), context=_answer_place(login))
+    if not 0 < len(relay_state) <= limits.RELAY_STATE_CHARS or "\0" in relay_state:
+        raise _unsolicited(relay_state)
+    login = LoginRequest.objects.filter(relay_state=relay_state, identity_provider=identity_provider)
+    stored = login.filter(state=State.WAITING, expires_at__gt=timezone.now()).update(
+        state=State.ANSWERED, raw_answer=crypto.seal(raw_answer.encode(), context=_answer_place(relay_state))
     )
     if not stored:
-        raise BrokerError("saml.replayed", detail=f"login request is {login.state}")
-    return login
+        if login.filter(state__in=[State.ANSWERED, State.DONE]).exists():
+            raise BrokerError("saml.replayed", detail="an answer to this request arrived before")
+        raise _unsolicited(relay_state)
 
 
 def complete(
@@ -116,7 +111,7 @@ def complete(
     if not taken:
         raise BrokerError("saml.replayed", detail=f"login request is {login.state}")
     attempt.return_url = return_url(login)
-    raw_answer = crypto.unseal(login.raw_answer, context=_answer_place(login)).decode()
+    raw_answer = crypto.unseal(login.raw_answer, context=_answer_place(login.relay_state)).decode()
     question = UpstreamRequest(login.upstream_request_id, login.relay_state, login.force, login.authenticated_after)
     assertion = connector_for(identity_provider).finish(identity_provider, question, raw_answer, trace=attempt.trace)
     return _sign_on(login, identity_provider, assertion, session=session, attempt=attempt)
@@ -252,8 +247,15 @@ def _sign_on(
         update_person(person, claims, source=identity_provider.slug, actor=attempt.actor)
         if "groups" in claims or "groups" in own_mapping(identity_provider):
             set_groups(person, claims.get("groups", ()), identity_provider=identity_provider, now=now)
-        session, handle = _open_or_renew(session, person, identity_provider, assertion, attempt=attempt)
-        participant = sessions.join(session, application=login.application, client=login.client, now=now)
+        previous = session
+        session, handle = _open_or_renew(previous, person, identity_provider, assertion, attempt=attempt)
+        participant = sessions.join(
+            session,
+            application=login.application,
+            client=login.client,
+            now=now,
+            is_new_session=session is not previous,
+        )
         answer = downstream_for(login.asked).respond(
             login.asked, session=session, participant=participant, actor=attempt.actor
         )
@@ -298,5 +300,11 @@ def _record_success(session: Session, application: str, *, attempt: Attempt, fre
     )
 
 
-def _answer_place(login: LoginRequest) -> str:
-    return f"signon.LoginRequest.raw_answer.{login.pk}"
+def _answer_place(relay_state: str) -> str:
+    return f"signon.LoginRequest.raw_answer.{relay_state}"
+
+
+def _unsolicited(relay_state: str) -> BrokerError:
+    return BrokerError(
+        "saml.unsolicited", expected="the RelayState of a sign-on under way", actual=relay_state[:100] or "none"
+    )

@@ -77,7 +77,6 @@ def test_every_step_leaves_its_evidence(company, browser):
     hops = [hop["name"] for hop in read_trace(trace.pk)]
     assert hops == [
         "GET authorization request",
-        "POST assertion consumer service",
         "GET assertion consumer service",
     ]
     checks = [entry for hop in read_trace(trace.pk) for entry in hop["entries"] if entry["type"] == "check"]

@@ -28,14 +28,11 @@ def assertion_consumer(request: HttpRequest, attempt: Attempt, slug: str) -> Htt
     identity_provider = usable_identity_provider(slug)
     attempt.connection = identity_provider.slug
     if request.method == "POST":
-        login = services.receive(
-            identity_provider,
-            relay_state=_one(request, "RelayState", required=False),
-            raw_answer=_one(request, "SAMLResponse", required=True),
+        relay_state = _one(request, "RelayState", required=False)
+        services.receive(
+            identity_provider, relay_state=relay_state, raw_answer=_one(request, "SAMLResponse", required=True)
         )
-        attempt.continues(login.trace_id)
-        attempt.trace.note("The identity provider's answer arrived.")
-        return no_store(SeeOther(f"{reverse('assertion_consumer', args=[slug])}?flow={login.relay_state}"))
+        return no_store(SeeOther(f"{reverse('assertion_consumer', args=[slug])}?flow={relay_state}"))
     step = services.complete(
         identity_provider,
         relay_state=request.GET.get("flow", ""),
