@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
+from django.db.models.functions import Lower
 
 
 class OperatorManager(BaseUserManager["Operator"]):
@@ -21,7 +22,7 @@ class Operator(AbstractBaseUser):
         VIEWER = "viewer"
         OPERATOR = "operator"
 
-    email = models.EmailField(unique=True, help_text="in lower case")
+    email = models.EmailField(unique=True)
     name = models.CharField(max_length=200)
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.VIEWER)
     person = models.ForeignKey(
@@ -37,9 +38,17 @@ class Operator(AbstractBaseUser):
 
     class Meta:
         ordering: ClassVar = ["email"]
+        constraints: ClassVar = [
+            # One spelling per address: the lockout counts by it.
+            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="console_email_in_lower_case")
+        ]
 
     def __str__(self) -> str:
         return self.email
+
+    def get_full_name(self) -> str:
+        """What the console shows beside the address."""
+        return self.name
 
     @property
     def is_staff(self) -> bool:

@@ -56,6 +56,11 @@ def stylesheet(request: HttpRequest) -> str:  # noqa: ARG001 - Unfold's signatur
     return static("console/console.css")
 
 
+def icon(request: HttpRequest) -> str:  # noqa: ARG001 - Unfold's signature
+    """Where the console's icon is."""
+    return static("console/icon.svg")
+
+
 def _is_visible(label: str, request: HttpRequest) -> bool:
     model = apps.get_model(label)
     return site.is_registered(model) and site.get_model_admin(model).has_view_permission(request)

@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.contrib.auth.views import LogoutView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -36,6 +37,10 @@ class ConsoleSite(UnfoldAdminSite):
         """One's own password."""
         context = {**self.each_context(request), "title": "Change your password", **(extra_context or {})}
         return cast(HttpResponse, OwnPasswordView.as_view(extra_context=context)(request))
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002 - Django's signature
+        """End the console session (POST), and show the sign-in page."""
+        return LogoutView.as_view(next_page=reverse("admin:login"))(request)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The overview."""

@@ -74,6 +74,7 @@ class TraceAdmin(ModelAdmin):
             **(extra_context or {}),
             "opts": self.opts,
             "title": f"Trace {trace.pk}",
+            "original": trace,
             "trace": trace,
             "hops": [{**hop, "groups": _group(hop["entries"])} for hop in read_trace(trace.pk)],
             "refusal": REFUSALS.get(trace.code),
