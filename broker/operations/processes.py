@@ -20,6 +20,8 @@ LOG_BYTES = 5 * 1024 * 1024
 """A log that is larger at a start is put aside."""
 LAST_LINES = 12
 POLL = 0.05
+SAME_WISH = 1.0
+"""Signals within this many seconds are one wish to stop: a shell and a terminal may both send theirs."""
 IDLE = 1.0
 """Seconds between two looks at programs that all run; a program that ends wakes us at once."""
 
@@ -67,7 +69,8 @@ class Supervisor:
         self.log_folder = log_folder
         self.working_folder = working_folder
         self._running: list[_Running] = []
-        self._stop_asked = 0
+        self._stop_asked_at: float | None = None
+        self._is_hurried = False
         self._handlers_before: dict[int, Any] = {}
         self._woken, self._waker = os.pipe()
         self._watchman: subprocess.Popen[bytes] | None = None
@@ -139,19 +142,17 @@ class Supervisor:
             if code is not None:
                 how = f"exit code {code}" if code >= 0 else f"signal {-code}"
                 raise ProgramStopped(f"{one.program.name} stopped by itself ({how}).{one.last_lines()}")
-        if self._stop_asked:
+        if self._stop_asked_at is not None:
             raise StopAsked
         if select.select([self._woken], [], [], seconds)[0]:
             os.read(self._woken, 4096)
 
     def _stop(self) -> None:
-        asked_before = self._stop_asked
         for one in self._running:
             one.process.terminate()
         deadline = time.monotonic() + KILL_AFTER
         while any(one.process.poll() is None for one in self._running):
-            # Who asks again does not want to wait.
-            if time.monotonic() > deadline or self._stop_asked > max(asked_before, 1):
+            if time.monotonic() > deadline or self._is_hurried:
                 break
             select.select([self._woken], [], [], POLL)
             with contextlib.suppress(BlockingIOError):
@@ -170,7 +171,11 @@ class Supervisor:
                 self._watchman.stdin.flush()
 
     def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
-        self._stop_asked += 1
+        now = time.monotonic()
+        if self._stop_asked_at is None:
+            self._stop_asked_at = now
+        # Who asks again does not want to wait.
+        self._is_hurried = now - self._stop_asked_at > SAME_WISH
 
 
 def _wake(_number: int, _frame: FrameType | None) -> None:

@@ -26,13 +26,11 @@ def read_names(lines: Iterable[str]) -> set[int]:
     return named
 
 
-def is_there(group: int) -> bool:
-    """Whether a process group still has a process."""
+def is_there(process: int) -> bool:
+    """Whether there is such a process."""
     try:
-        os.killpg(group, 0)
+        os.kill(process, 0)
     except ProcessLookupError:
-        return False
-    except PermissionError:  # what some systems say of a group of the dead whom nobody has waited for
         return False
     return True
 
