@@ -1,0 +1,132 @@
+"""`clients:` the clients of integrations. An application's OpenID face stands under the application."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from broker.actors import Actor
+from broker.registry import values
+from broker.registry.config.base import Changes, Entry, Section, Table, Written
+from broker.registry.config.client_secrets import SHOWN_AFTER, SHOWN_BEFORE, give_secret, secret_differs
+from broker.registry.config.sources import read_key_set, read_secret
+from broker.registry.models import Application, Client
+from broker.registry.registering import clients as registering
+
+_PLAIN = ("owner", "enabled", "authentication", "jwks", "jwks_url", "workload", "enforcement")
+_SECRET = (Client.Authentication.CLIENT_SECRET_BASIC, Client.Authentication.CLIENT_SECRET_POST)
+
+
+class ClientsSection(Section):
+    """Keys: client_id, application, owner, enabled, authentication, a secret or keys or a workload, enforcement."""
+
+    name = "clients"
+    kind = "client"
+    key = "client_id"
+    after = ("applications",)
+
+    def identify(self, table: Table) -> str | None:
+        """The client_id."""
+        return table.text("client_id", values.client_id)
+
+    def read(self, table: Table, key: str) -> Entry:
+        """See Section."""
+        return table.entry(
+            key,
+            {
+                "application": table.text("application", values.slug),
+                "owner": table.text("owner", values.email),
+                "enabled": table.flag("enabled"),
+                "authentication": table.choice("authentication", Client.Authentication),
+                "client_secret": read_secret(table),
+                **read_key_set(table),
+                "workload": _read_workload(table),
+                "enforcement": table.choice("enforcement", Client.Enforcement),
+            },
+        )
+
+    def present(self) -> dict[str, dict[str, Any]]:
+        """See Section."""
+        rows = Client.objects.filter(retired_at=None, kind=Client.Kind.SERVICE).select_related("application")
+        return {
+            row.client_id: {
+                "application": row.application.slug if row.application else "",
+                **{name: getattr(row, name) for name in _PLAIN},
+            }
+            for row in rows
+        }
+
+    def references(self, values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+        """See Section."""
+        return [("application", "application", values["application"])] if values.get("application") else []
+
+    def faults(self, values: Mapping[str, Any], *, is_new: bool) -> list[tuple[str, str]]:
+        """See Section. A secret that nothing asks for would look like protection."""
+        authentication = values.get("authentication", Client.Authentication.CLIENT_SECRET_BASIC)
+        if "client_secret" in values and authentication not in _SECRET:
+            return [("authentication", f"{authentication} uses no secret, and one is given")]
+        has_keys = any(values.get(name) for name in ("jwks", "jwks_url", "workload"))
+        if is_new and authentication == Client.Authentication.PRIVATE_KEY_JWT and not has_keys:
+            return [("authentication", "private_key_jwt needs jwks_url, jwks_file or a workload")]
+        return []
+
+    def compare(self, key: str, before: Mapping[str, Any], values: Mapping[str, Any]) -> Changes:
+        """See Section. The secret that is registered already is no change."""
+        changes = super().compare(key, before, values)
+        if "client_secret" in changes:
+            if secret_differs(key, values["client_secret"]):
+                changes["client_secret"] = (SHOWN_BEFORE if before else None, SHOWN_AFTER)
+            else:
+                del changes["client_secret"]
+        return changes
+
+    def create(self, key: str, values: dict[str, Any], *, actor: Actor) -> Written:
+        """See Section."""
+        columns = _columns(values)
+        client = registering.create_client(key, kind=Client.Kind.SERVICE, actor=actor, **columns)
+        has_other = bool(values.get("workload"))
+        return _written(client, values, is_new=not has_other, actor=actor)
+
+    def change(self, key: str, values: dict[str, Any], *, actor: Actor) -> Written:
+        """See Section."""
+        client = registering.change_client(self._get(key), actor=actor, **_columns(values))
+        return _written(client, values, is_new=False, actor=actor)
+
+    def retire(self, key: str, *, actor: Actor) -> None:
+        """See Section."""
+        registering.retire_client(self._get(key), actor=actor)
+
+    def withheld(self, key: str, values: Mapping[str, Any]) -> list[str]:
+        """See Section."""
+        del key
+        return ["client_secret_env: its secret is kept as a hash"] if values["authentication"] in _SECRET else []
+
+    def _get(self, key: str) -> Client:
+        return Client.objects.get(client_id=key, retired_at=None, kind=Client.Kind.SERVICE)
+
+
+def _written(client: Client, values: dict[str, Any], *, is_new: bool, actor: Actor) -> Written:
+    issued, warning = give_secret(client, values.get("client_secret"), is_new=is_new, actor=actor)
+    return Written(client, secrets=issued, notes=[warning] if warning else [])
+
+
+def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    columns = {name: values[name] for name in _PLAIN if name in values}
+    if values.get("application"):
+        columns["application"] = Application.objects.get(slug=values["application"], retired_at=None)
+    return columns
+
+
+def _read_workload(table: Table) -> dict[str, str] | None:
+    inner = table.table("workload")
+    if inner is None:
+        return None
+    inner.require(*registering.WORKLOAD_KEYS)
+    workload = {
+        "issuer": inner.text("issuer", values.web_address) or "",
+        "subject": inner.text("subject") or "",
+        "audience": inner.text("audience") or "",
+    }
+    inner.close()
+    return workload
+
+
+SECTION = ClientsSection()

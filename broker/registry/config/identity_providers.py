@@ -1,0 +1,190 @@
+"""`identity_providers:` the corporate identity providers upstream of us."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from broker import limits
+from broker.actors import Actor
+from broker.registry import metadata, values
+from broker.registry.config.base import Changes, Entry, Section, Table, Written
+from broker.registry.config.sources import read_metadata
+from broker.registry.models import IdentityProvider, Organisation
+from broker.registry.registering import identity_providers as registering
+from broker.registry.values import BadValue
+
+_COLUMNS = {
+    "name": "name",
+    "enabled": "enabled",
+    "subject": "subject",
+    "metadata": "metadata",
+    "metadata_url": "metadata_url",
+    "unknown_person": "unknown_person",
+    "match.claim": "match_claim",
+    "match.person": "match_person",
+    "outside_authority": "outside_authority",
+    "entity_id": "entity_id_override",
+    "name_id_format": "name_id_format",
+    "sign_requests": "sign_requests",
+    "idp_initiated": "idp_initiated",
+    "skew_seconds": "skew_seconds",
+    "sha1_accepted_until": "sha1_accepted_until",
+    "home_realm_domains": "home_realm_domains",
+}
+"""Where each key is kept."""
+_NEEDED = ("organisation", "protocol", "metadata")
+
+
+class IdentityProvidersSection(Section):
+    """Keys: slug, organisation, protocol, metadata (…_file, …_url), and what stands in `_COLUMNS`."""
+
+    name = "identity_providers"
+    kind = "identity_provider"
+    key = "slug"
+    after = ("organisations",)
+    fixed = ("organisation", "protocol")
+    lists = ("home_realm_domains",)
+
+    def identify(self, table: Table) -> str | None:
+        """The slug."""
+        return table.text("slug", values.slug)
+
+    def read(self, table: Table, key: str) -> Entry:
+        """See Section."""
+        protocol = table.choice("protocol", IdentityProvider.Protocol)
+        if protocol == IdentityProvider.Protocol.OIDC:
+            table.problem("protocol", "oidc identity providers are not offered yet; saml is")
+            for name in ("issuer", "client_id", "authentication", "client_secret_env", "client_secret_file"):
+                table.raw(name)
+        domains = table.texts("home_realm_domains", values.domain)
+        own_metadata = read_metadata(
+            table, metadata.identity_provider_columns, held_from=lambda url: _holds_metadata_of(key, url)
+        )
+        if own_metadata.get("metadata"):
+            oddities = metadata.read_identity_provider(own_metadata["metadata"]).oddities
+            table.reading.notes += [f"{table.path}: {oddity}" for oddity in oddities]
+        return table.entry(
+            key,
+            {
+                "organisation": table.text("organisation", values.slug),
+                "protocol": protocol,
+                "name": table.text("name"),
+                "enabled": table.flag("enabled"),
+                "subject": _subject(table),
+                **own_metadata,
+                "home_realm_domains": None if domains is None else sorted(set(domains)),
+                "unknown_person": table.choice("unknown_person", IdentityProvider.UnknownPerson),
+                **_match(table),
+                "outside_authority": table.choice("outside_authority", IdentityProvider.OutsideAuthority),
+                "entity_id": table.text("entity_id"),
+                "name_id_format": table.text("name_id_format"),
+                "sign_requests": table.flag("sign_requests"),
+                "idp_initiated": table.flag("idp_initiated"),
+                "skew_seconds": table.number("skew_seconds", low=0, high=int(limits.SAML_SKEW_MAX.total_seconds())),
+                "sha1_accepted_until": table.day("sha1_accepted_until"),
+            },
+        )
+
+    def present(self) -> dict[str, dict[str, Any]]:
+        """See Section."""
+        rows = IdentityProvider.objects.filter(retired_at=None).select_related("organisation")
+        return {
+            row.slug: {
+                "organisation": row.organisation.slug,
+                "protocol": row.protocol,
+                **{key: getattr(row, column) for key, column in _COLUMNS.items() if column != "home_realm_domains"},
+                "home_realm_domains": [domain.name for domain in row.home_realm_domains.all()],
+            }
+            for row in rows.prefetch_related("home_realm_domains")
+        }
+
+    def references(self, values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+        """See Section."""
+        return [("organisation", "organisation", values["organisation"])] if "organisation" in values else []
+
+    def faults(self, values: Mapping[str, Any], *, is_new: bool) -> list[tuple[str, str]]:
+        """See Section."""
+        return [("", f"{name} is missing") for name in _NEEDED if is_new and not values.get(name)]
+
+    def compare(self, key: str, before: Mapping[str, Any], values: Mapping[str, Any]) -> Changes:
+        """See Section. New metadata also shows what follows from it."""
+        changes = super().compare(key, before, values)
+        if "metadata" in changes:
+            was = metadata.identity_provider_columns(before["metadata"]) if before.get("metadata") else {}
+            becomes = metadata.identity_provider_columns(values["metadata"])
+            derived = {name: (was.get(name), value) for name, value in becomes.items() if was.get(name) != value}
+            if values.get("metadata_url") and not derived.keys() - {"metadata"}:
+                del changes["metadata"]  # Published anew with another date or signature: nothing that we hold differs.
+            else:
+                changes |= derived
+        return changes
+
+    def create(self, key: str, values: dict[str, Any], *, actor: Actor) -> Written:
+        """See Section."""
+        organisation = Organisation.objects.get(slug=values["organisation"], retired_at=None)
+        columns = _columns(values)
+        return Written(registering.create_identity_provider(key, organisation=organisation, actor=actor, **columns))
+
+    def change(self, key: str, values: dict[str, Any], *, actor: Actor) -> Written:
+        """See Section."""
+        columns = _columns(values)
+        return Written(registering.change_identity_provider(self._get(key), actor=actor, **columns))
+
+    def retire(self, key: str, *, actor: Actor) -> None:
+        """See Section."""
+        registering.retire_identity_provider(self._get(key), actor=actor)
+
+    def exported(self, values: dict[str, Any]) -> dict[str, Any]:
+        """See Section. Metadata that has an address is named by it, other metadata stands in the file."""
+        left_out = "metadata" if values["metadata_url"] else "metadata_url"
+        return {name: value for name, value in values.items() if name != left_out}
+
+    def _get(self, key: str) -> IdentityProvider:
+        return IdentityProvider.objects.get(slug=key, retired_at=None)
+
+
+def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {_COLUMNS[key]: value for key, value in values.items() if key in _COLUMNS}
+
+
+def _subject(table: Table) -> str | None:
+    """name_id, "attribute: <name>", or the mapping {attribute: <name>}."""
+    given = table.raw("subject")
+    if given is None or not isinstance(given.content, dict):
+        return table.text("subject", values.subject_rule)
+    inner = table.table("subject")
+    attribute = inner.text("attribute", _attribute_rule) if inner else None
+    if inner:
+        inner.require("attribute")
+        inner.close()
+    return attribute
+
+
+def _attribute_rule(name: str) -> str:
+    return values.subject_rule(f"attribute: {name}")
+
+
+def _match(table: Table) -> dict[str, str | None]:
+    inner = table.table("match")
+    if inner is None:
+        return {}
+    inner.require("claim", "person")
+    named = {
+        "match.claim": inner.text("claim", values.claim_name),
+        "match.person": inner.text("person", _person_key),
+    }
+    inner.close()
+    return named
+
+
+def _person_key(text: str) -> str:
+    if text not in registering.PERSON_KEYS:
+        raise BadValue(f"people are matched by {' or '.join(registering.PERSON_KEYS)}, not by {text!r}")
+    return text
+
+
+def _holds_metadata_of(slug: str, url: str) -> bool:
+    held = IdentityProvider.objects.filter(slug=slug, metadata_url=url, retired_at=None)
+    return held.exclude(metadata="").exists()
+
+
+SECTION = IdentityProvidersSection()
