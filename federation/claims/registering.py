@@ -12,8 +12,9 @@ from federation.claims.models import ClaimMapping, ReleaseRule
 
 ATTRIBUTE_NAME_CHARS = 512
 PROTOCOL_CLAIMS = frozenset(
-    "iss sub aud exp nbf iat jti auth_time nonce acr amr azp at_hash c_hash s_hash sid scope client_id cnf act may_act"
-    " gid email_verified phone_number_verified events".split()
+    {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "auth_time", "nonce", "acr", "amr", "azp", "at_hash", "c_hash"}
+    | {"s_hash", "sid", "scope", "client_id", "cnf", "act", "may_act", "gid", "events"}
+    | {"email_verified", "phone_number_verified"}
 )
 """Claims that we say ourselves; neither an identity provider nor a rule decides about them."""
 
