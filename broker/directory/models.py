@@ -45,7 +45,7 @@ class Identifier(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["kind", "comparable"], name="directory_identifier"),
+            models.UniqueConstraint(fields=["kind", "comparable"], name="directory_one_identifier"),
             models.UniqueConstraint(fields=["person", "kind"], name="directory_one_of_a_kind"),
         ]
 
@@ -61,7 +61,9 @@ class Group(models.Model):
     members = models.ManyToManyField(Person, through="Membership", related_name="groups")
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["identity_provider", "name"], name="directory_group")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["identity_provider", "name"], name="directory_one_group")
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -75,7 +77,7 @@ class Membership(models.Model):
     since = models.DateTimeField()
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["person", "group"], name="directory_membership")]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["person", "group"], name="directory_one_membership")]
 
     def __str__(self) -> str:
         return f"{self.person_id} in {self.group_id}"

@@ -87,7 +87,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='membership',
-            constraint=models.UniqueConstraint(fields=('person', 'group'), name='directory_membership'),
+            constraint=models.UniqueConstraint(fields=('person', 'group'), name='directory_one_membership'),
         ),
         migrations.AddConstraint(
             model_name='linkedidentity',
@@ -95,7 +95,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='identifier',
-            constraint=models.UniqueConstraint(fields=('kind', 'comparable'), name='directory_identifier'),
+            constraint=models.UniqueConstraint(fields=('kind', 'comparable'), name='directory_one_identifier'),
         ),
         migrations.AddConstraint(
             model_name='identifier',
@@ -103,6 +103,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='group',
-            constraint=models.UniqueConstraint(fields=('identity_provider', 'name'), name='directory_group'),
+            constraint=models.UniqueConstraint(fields=('identity_provider', 'name'), name='directory_one_group'),
         ),
     ]

@@ -229,6 +229,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='flow',
-            constraint=models.UniqueConstraint(fields=('client', 'grant', 'resource'), name='registry_flow'),
+            constraint=models.UniqueConstraint(fields=('client', 'grant', 'resource'), name='registry_one_flow'),
         ),
     ]

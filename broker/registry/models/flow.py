@@ -34,7 +34,9 @@ class Flow(models.Model):
 
     class Meta:
         ordering: ClassVar = ["client", "resource", "grant"]
-        constraints: ClassVar = [models.UniqueConstraint(fields=["client", "grant", "resource"], name="registry_flow")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["client", "grant", "resource"], name="registry_one_flow")
+        ]
 
     def __str__(self) -> str:
         return f"{self.grant} for {self.resource_id}"
