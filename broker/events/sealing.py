@@ -36,17 +36,13 @@ def seal_events(now: datetime) -> Seal | None:
     """
     seal_log.write_missing(settings.SEAL_LOG, now=now)
     last = Seal.objects.order_by("-id").first()
-    events = list(islice(find_events(unsealed_ranges(last)), limits.EVENTS_PER_SEAL))
+    unsealed = find_events([*open_gaps(last), (last.until_id + 1 if last else 1, LAST_ID)])
+    events = list(islice(unsealed, limits.EVENTS_PER_SEAL))
     if not events:
         return None
     seal = _seal(events, last, now)
     seal_log.write_missing(settings.SEAL_LOG, now=now)
     return seal
-
-
-def unsealed_ranges(last: Seal | None) -> list[Range]:
-    """Where the next seal looks: in the gaps that are still open, and above the last seal."""
-    return [*open_gaps(last), (last.until_id + 1 if last else 1, LAST_ID)]
 
 
 def open_gaps(last: Seal | None) -> list[Range]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -40,7 +41,11 @@ def write() -> Callable[..., list[Event]]:
 
     def _write(count: int = 1, *, at: datetime | None = None, event_id: int | None = None) -> list[Event]:
         if event_id is not None:
-            return [Event.objects.create(id=event_id, at=at or timezone.now(), type="late", severity="notice")]
+            event = Event.objects.create(id=event_id, at=at or timezone.now(), type="late", severity="notice")
+            if connection.vendor == "postgresql":
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT setval('events_event_id_seq', (SELECT max(id) FROM events_event))")
+            return [event]
         return [record(REQUEST_REFUSED, actor=SYSTEM, number=number) for number in range(count)]
 
     return _write

@@ -11,7 +11,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from broker.events.verification import Verification, verify_book
+from broker.events.report import Verification
+from broker.events.verification import verify_book
 
 PROGRESS_SECONDS = 2.0
 
