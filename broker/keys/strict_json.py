@@ -8,7 +8,8 @@ from typing import Any
 from broker import limits
 
 INTEGER_DIGITS_MAX = 20
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# A string that never ends is taken up to the end: were it no match, the search would begin anew at each quote.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+\\?(?:"|\Z)', re.DOTALL)
 
 
 class NotStrictJson(ValueError):
