@@ -16,7 +16,6 @@ from broker.errors import BrokerError
 from broker.events import catalogue
 from broker.events.services import record
 from broker.registry.models import Client
-from broker.registry.services import find_client
 from broker.sessions.models import Participant, Session
 from broker.tokens.authorization_checks import (
     REQUEST_CHECKS,
@@ -24,15 +23,15 @@ from broker.tokens.authorization_checks import (
     TRUST_CHECKS,
     Check,
     RawRequest,
-    is_printable,
 )
+from broker.tokens.clients import find_named_client
 from broker.tokens.errors import OAuthError
 from broker.tokens.models import AuthorizationCode
+from broker.tokens.printable import is_printable
 from broker.traces.collector import Collector
 
 CODE_BYTES = 32
 CODE_PURPOSE = "authorization-code"
-_CLIENT_ID_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ def read_authorization_request(
     Raises AuthorizationRefused for what the application may be told by redirect, and any other BrokerError
     (oauth.invalid_request, oauth.unknown_client, oauth.redirect_uri, signon.application_disabled) for a page of ours.
     """
-    raw = RawRequest(raw_parameters, _find_named_client(raw_parameters))
+    raw = RawRequest(raw_parameters, _find_client(raw_parameters))
     _run(TRUST_CHECKS, raw, collector)
     client, return_to = raw.known_client, _return_address(raw)
     try:
@@ -142,12 +141,9 @@ def issue_code(
     return value
 
 
-def _find_named_client(raw_parameters: Mapping[str, list[str]]) -> Client | None:
+def _find_client(raw_parameters: Mapping[str, list[str]]) -> Client | None:
     named = raw_parameters.get("client_id", [])
-    # PostgreSQL does not take a NUL even in a question.
-    if len(named) != 1 or not named[0] or len(named[0]) > _CLIENT_ID_CHARS or not is_printable(named[0]):
-        return None
-    return find_client(named[0])
+    return find_named_client(named[0]) if len(named) == 1 else None
 
 
 def _return_address(raw: RawRequest) -> ReturnAddress:

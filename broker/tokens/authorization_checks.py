@@ -20,14 +20,13 @@ from broker.tokens.errors import (
     RequestUriNotSupported,
     UnsupportedResponseType,
 )
+from broker.tokens.printable import is_printable
 
 SCOPES = ("openid", "profile", "email", "groups", "offline_access")
 PROMPTS = ("none", "login", "consent", "select_account")
 RESPONSE_MODES = ("query", "form_post")
 _S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _MAX_AGE = re.compile(r"[0-9]{1,9}", re.ASCII)
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
-"""Control characters, and what a decoder leaves of bytes that were not UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +210,3 @@ REQUEST_CHECKS: tuple[Check, ...] = (
     check_prompt,
     check_max_age,
 )
-
-
-def is_printable(text: str) -> bool:
-    """Whether a value from outside may be stored, echoed and compared: no control characters, and UTF-8."""
-    return not _UNPRINTABLE.search(text)

@@ -5,6 +5,7 @@ unknown, expired and revoked are one answer outside and three reasons inside.
 """
 
 from typing import ClassVar
+from uuid import UUID
 
 from broker.errors import BrokerError
 
@@ -48,7 +49,7 @@ class InvalidGrant(OAuthError):
 
     error, public_code = "invalid_grant", "oauth.invalid_grant"
 
-    def __init__(self, reason: str, *, revokes: object = None, detail: str = "", actual: object = "") -> None:
+    def __init__(self, reason: str, *, revokes: UUID | None = None, detail: str = "", actual: object = "") -> None:
         super().__init__(reason, detail=detail, actual=actual)
         self.revokes = revokes
 

@@ -1,4 +1,4 @@
-"""Codes, grants and refresh tokens. Values are stored as keyed hashes only."""
+"""Codes, grants, refresh tokens and pairwise subjects. Values of tokens are stored as keyed hashes only."""
 
 import uuid
 from typing import ClassVar
@@ -15,6 +15,10 @@ class Grant(models.Model):
     session = models.ForeignKey("sso_sessions.Session", on_delete=models.CASCADE, related_name="grants")
     participant = models.ForeignKey("sso_sessions.Participant", on_delete=models.CASCADE, related_name="+")
     scopes = models.JSONField(default=list)
+    # The authentication that this grant came from. A renewed session has another; a refreshed ID token tells this one.
+    authenticated_at = models.DateTimeField()
+    context = models.CharField(max_length=300, blank=True, help_text="acr")
+    methods = models.JSONField(default=list, help_text="amr")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -62,3 +66,17 @@ class RefreshToken(models.Model):
 
     def __str__(self) -> str:
         return f"refresh token {self.pk}"
+
+
+class PairwiseSubject(models.Model):
+    """The `sub` of a person for one client (OpenID Connect Core 8.1), drawn once: no key's rotation changes it."""
+
+    client = models.ForeignKey("registry.Client", on_delete=models.CASCADE, related_name="+")
+    person = models.ForeignKey("directory.Person", on_delete=models.CASCADE, related_name="+")
+    value = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["client", "person"], name="tokens_pairwise_subject")]
+
+    def __str__(self) -> str:
+        return str(self.value)

@@ -1,0 +1,17 @@
+"""Finding the client that a request names."""
+
+from broker.registry.models import Client
+from broker.registry.services import find_client
+from broker.tokens.printable import is_printable
+
+CLIENT_ID_CHARS = Client._meta.get_field("client_id").max_length or 0
+
+
+def find_named_client(raw_client_id: str) -> Client | None:
+    """The client under an id that came from outside, enabled or not; None when there is none.
+
+    What cannot be an id never reaches the database: PostgreSQL does not take a NUL even in a question.
+    """
+    if not raw_client_id or len(raw_client_id) > CLIENT_ID_CHARS or not is_printable(raw_client_id):
+        return None
+    return find_client(raw_client_id)

@@ -1,0 +1,107 @@
+"""grant_type=refresh_token (RFC 6749 section 6), with rotation (RFC 9700 section 4.14.2).
+
+Each token works once. Within `limits.REFRESH_GRACE` after its use it gives the same child again, as long as that child
+is unused: the answer may have been lost. Any later use means two holders, and revokes the family.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from broker import limits
+from broker.events import catalogue
+from broker.registry.models import Client
+from broker.tokens.attempts import Attempt
+from broker.tokens.errors import InvalidGrant, InvalidScope
+from broker.tokens.grants.base import Authorization, run_checks
+from broker.tokens.models import RefreshToken
+from broker.tokens.refreshing import child_of, hashes_of, next_refresh_token
+from broker.tokens.requests import TokenRequest
+from broker.tokens.standing import OFFLINE
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A refresh token as it came, with its row."""
+
+    value: str = field(repr=False)
+    row: RefreshToken
+    scopes: tuple[str, ...]
+    now: datetime
+
+
+def check_not_revoked(presented: Presented) -> None:
+    """The family was not revoked."""
+    if presented.row.grant.revoked_at is not None:
+        raise InvalidGrant("revoked", actual=presented.row.grant.revoke_reason)
+
+
+def check_not_reused(presented: Presented) -> None:
+    """The token is unused, or its one use was a moment ago and its child is unused."""
+    used_at = presented.row.used_at
+    if used_at is not None and not _may_be_given_again(presented.row, presented.value, now=presented.now):
+        raise InvalidGrant("reused", revokes=presented.row.grant_id, actual=used_at)
+
+
+def check_not_expired(presented: Presented) -> None:
+    """Neither the token's idle time nor the family's absolute time is over."""
+    if presented.now >= min(presented.row.expires_at, presented.row.grant.expires_at):
+        raise InvalidGrant("expired", actual=presented.row.expires_at)
+
+
+def check_scope(presented: Presented) -> None:
+    """What is asked for was granted: a refresh may narrow and never widen."""
+    if not set(presented.scopes) <= set(presented.row.grant.scopes):
+        granted = " ".join(presented.row.grant.scopes)
+        raise InvalidScope("widened", expected=granted, actual=" ".join(presented.scopes))
+
+
+CHECKS: tuple[Callable[[Presented], None], ...] = (
+    check_not_revoked,
+    check_not_reused,
+    check_not_expired,
+    check_scope,
+)
+
+
+def authorize(request: TokenRequest, *, client: Client, attempt: Attempt, now: datetime) -> Authorization:
+    """Use a refresh token up for its child. Raises InvalidGrant, InvalidRequest, InvalidScope."""
+    value = request.required("refresh_token")
+    row = _find(value)
+    # Another client learns nothing about the token, and cannot revoke its family.
+    if row is None or row.grant.client_id != client.pk:
+        raise InvalidGrant("unknown" if row is None else "other_client")
+    attempt.connection = row.grant.session.identity_provider.slug
+    asked = tuple(dict.fromkeys(request.parameters.get("scope", "").split()))
+    run_checks(CHECKS, Presented(value, row, asked, now), trace=attempt.trace)
+    return Authorization(
+        grant=row.grant,
+        scopes=asked or tuple(row.grant.scopes),
+        event=catalogue.TOKEN_REFRESHED,
+        outlives_session=OFFLINE in row.grant.scopes,
+        refresh_token=_rotate(row, value, attempt=attempt, now=now),
+    )
+
+
+def _find(value: str) -> RefreshToken | None:
+    found = RefreshToken.objects.select_related(
+        "grant__person", "grant__session__person", "grant__session__identity_provider"
+    )
+    return next(iter(found.filter(token_hash__in=hashes_of(value))[:1]), None)
+
+
+def _rotate(row: RefreshToken, value: str, *, attempt: Attempt, now: datetime) -> str:
+    """Claim the token by a conditional UPDATE. Who loses that race is a moment late and gets the winner's child."""
+    if row.used_at is None and RefreshToken.objects.filter(pk=row.pk, used_at=None).update(used_at=now):
+        return next_refresh_token(value, row, now=now)
+    row.refresh_from_db(fields=["used_at"])
+    if not _may_be_given_again(row, value, now=now):
+        raise InvalidGrant("reused", revokes=row.grant_id, actual=row.used_at)
+    attempt.trace.note("The same child is given again: its first answer may have been lost.")
+    return child_of(value)
+
+
+def _may_be_given_again(row: RefreshToken, value: str, *, now: datetime) -> bool:
+    if row.used_at is None or now - row.used_at > limits.REFRESH_GRACE:
+        return False
+    return RefreshToken.objects.filter(token_hash__in=hashes_of(child_of(value)), used_at=None).exists()

@@ -1,0 +1,75 @@
+"""Forms as they come to the token and userinfo endpoints, parsed once (RFC 6749 sections 3.2 and 4.1.3)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from django.http import HttpRequest
+from django.http.request import RawPostDataException, UnreadablePostError
+
+from broker import limits
+from broker.tokens.errors import InvalidRequest
+from broker.tokens.printable import is_printable
+
+FORM_TYPE = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """A token request: its form, in which each parameter stands once, and the Authorization header."""
+
+    grant_type: str
+    parameters: Mapping[str, str] = field(repr=False)
+    raw_authorization: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, request: HttpRequest) -> "TokenRequest":
+        """Raises InvalidRequest. Nothing below this reads the HTTP request again."""
+        check_empty_query(request)
+        parameters = read_form(request)
+        if "grant_type" not in parameters:
+            raise InvalidRequest("missing", detail="grant_type", expected="grant_type", actual="absent")
+        return cls(parameters["grant_type"], parameters, request.headers.get("Authorization", ""))
+
+    def required(self, name: str) -> str:
+        """The value of a parameter that the grant cannot do without. Raises InvalidRequest."""
+        if name not in self.parameters:
+            raise InvalidRequest("missing", detail=name, expected=name, actual="absent")
+        return self.parameters[name]
+
+
+def check_empty_query(request: HttpRequest) -> None:
+    """Codes, secrets and tokens do not belong into a URL, where every log keeps them (RFC 6749 section 2.3.1)."""
+    if request.META.get("QUERY_STRING"):
+        raise InvalidRequest("query", expected="parameters in the body", actual="a query string")
+
+
+def read_form(request: HttpRequest) -> dict[str, str]:
+    """The form of a POST; a parameter without a value counts as omitted (RFC 6749 section 3.2).
+
+    Raises InvalidRequest for another content type, for what is not UTF-8, and for a repeated parameter.
+    """
+    if request.content_type != FORM_TYPE:
+        raise InvalidRequest("content_type", expected=FORM_TYPE, actual=request.content_type or "none")
+    try:
+        pairs = parse_qsl(
+            request.body.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=limits.FORM_FIELDS,
+        )
+    except (UnreadablePostError, RawPostDataException) as error:
+        raise InvalidRequest("body", expected="a readable body", actual=type(error).__name__) from error
+    except ValueError as error:
+        expected = f"at most {limits.FORM_FIELDS} percent-encoded UTF-8 fields"
+        raise InvalidRequest("body", expected=expected, actual=type(error).__name__) from error
+    form: dict[str, str] = {}
+    for name, value in pairs:
+        if name in form:
+            raise InvalidRequest("repeated", detail=name[:100], expected="once", actual="more than once")
+        if not is_printable(name) or not is_printable(value):
+            raise InvalidRequest("characters", detail="a control character", expected="printable text")
+        if len(value) > limits.PARAMETER_CHARS:
+            raise InvalidRequest("too_long", detail=name[:100], expected=limits.PARAMETER_CHARS, actual=len(value))
+        form[name] = value
+    return {name: value for name, value in form.items() if value}

@@ -1,0 +1,54 @@
+"""The room's face to others: userinfo, revoking a grant, and forgetting what is over."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from broker import limits
+from broker.actors import Actor
+from broker.events import catalogue
+from broker.events.services import record
+from broker.tokens.attempts import Attempt
+from broker.tokens.issuing import release_claims
+from broker.tokens.models import AuthorizationCode, Grant
+from broker.tokens.verification import verify_access_token
+
+
+def answer_userinfo(token: str, *, attempt: Attempt) -> dict[str, Any]:
+    """The claims of the person behind an access token (OpenID Connect Core 5.3). Raises InvalidToken and its like."""
+    verified = verify_access_token(token, needed_scope="openid", attempt=attempt, now=timezone.now())
+    claims = release_claims(verified.grant, client=verified.client, scopes=verified.scopes, purpose="userinfo")
+    return claims | {"sub": verified.subject}
+
+
+@transaction.atomic
+def revoke_grant(grant_id: UUID, *, reason: str, actor: Actor) -> bool:
+    """Revoke a grant with all its tokens, for good. Returns whether it was this call that revoked it."""
+    revoked = Grant.objects.filter(pk=grant_id, revoked_at=None).update(revoked_at=timezone.now(), revoke_reason=reason)
+    if revoked:
+        grant = Grant.objects.select_related("client__application", "session__identity_provider").get(pk=grant_id)
+        record(
+            catalogue.GRANT_REVOKED,
+            actor=actor,
+            subject=("grant", grant_id),
+            connection=grant.session.identity_provider.slug,
+            application=grant.client.application.slug if grant.client.application else "",
+            reason=reason,
+            client=grant.client.client_id,
+            person=str(grant.person_id),
+        )
+    return bool(revoked)
+
+
+def forget_ended(*, now: datetime) -> int:
+    """Delete codes and grants, with their tokens, that ended longer ago than `limits.GRANT_RETENTION`.
+
+    A redeemed code goes with its grant, so that its second use is noticed for as long as there is something to revoke.
+    """
+    before = now - limits.GRANT_RETENTION
+    _, of_grants = Grant.objects.filter(expires_at__lt=before).delete()
+    _, of_codes = AuthorizationCode.objects.filter(grant=None, expires_at__lt=before).delete()
+    return of_grants.get("tokens.Grant", 0) + of_codes.get("tokens.AuthorizationCode", 0)

@@ -1,0 +1,10 @@
+from django.urls import path
+
+from broker.tokens import views
+
+urlpatterns = [
+    path("oauth/token", views.token, name="token"),
+    path("oauth/userinfo", views.userinfo, name="userinfo"),
+    path(".well-known/openid-configuration", views.discovery, name="openid_configuration"),
+    path(".well-known/oauth-authorization-server", views.discovery, name="oauth_authorization_server"),
+]

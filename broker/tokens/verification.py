@@ -1,0 +1,134 @@
+"""Reading tokens of ours: access tokens at userinfo, and ID tokens that come back as a hint."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from broker import limits
+from broker.errors import BrokerError
+from broker.keys import jose
+from broker.keys.models import SigningKey
+from broker.keys.services import public_keys
+from broker.keys.values import Expectation
+from broker.registry.models import Client
+from broker.registry.services import find_client
+from broker.tokens.attempts import Attempt
+from broker.tokens.clients import find_named_client
+from broker.tokens.errors import InsufficientScope, InvalidToken
+from broker.tokens.issuing import ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE, userinfo_audience
+from broker.tokens.models import Grant
+from broker.tokens.standing import OFFLINE, NoLongerStands, Standing, check_standing
+from broker.traces.collector import Collector
+
+SKEW = timedelta(seconds=5)
+"""How far the clocks of our own web servers may differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """An access token of ours of which every check has passed, and the grant behind it as it is now."""
+
+    grant: Grant
+    client: Client
+    subject: str
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedHint:
+    """Whom an ID token of ours was about: at which client, as which subject, in which part of a session."""
+
+    client: Client
+    subject: str
+    participant_id: uuid.UUID
+
+
+def verify_access_token(token: str, *, needed_scope: str, attempt: Attempt, now: datetime) -> VerifiedToken:
+    """Signature and claims first (RFC 9068 section 4), then the grant and all who stand behind it as they are now.
+
+    Raises InvalidToken, InsufficientScope.
+    """
+    expectation = Expectation(
+        keys=public_keys(SigningKey.Use.TOKEN),
+        types=frozenset({ACCESS_TOKEN_TYPE}),
+        max_bytes=limits.JWT_BEARER_BYTES,
+        issuer=settings.BROKER_BASE_URL,
+        audience=frozenset({userinfo_audience()}),
+        greatest_age=limits.ACCESS_TOKEN_LIFETIME,
+        greatest_lifetime=limits.ACCESS_TOKEN_LIFETIME,
+        skew=SKEW,
+        after_expiry=timedelta(0),
+        required=frozenset({"sub", "client_id", "jti", "scope", "gid"}),
+        now=now,
+    )
+    try:
+        verified = jose.verify(token, expectation, collector=attempt.trace)
+    except BrokerError as error:
+        raise InvalidToken(error.code, detail=error.detail, expected=error.expected, actual=error.actual) from error
+    claims = verified.claims
+    grant = _find_grant(str(claims["gid"]))
+    if grant is None:
+        raise InvalidToken("unknown_grant")
+    client = find_client(claims["client_id"])
+    if client is None or grant.client_id != client.pk:
+        raise InvalidToken("client", actual=claims["client_id"])
+    attempt.concerns(client)
+    attempt.connection = grant.session.identity_provider.slug
+    _check_grant(grant, client, attempt=attempt, now=now)
+    scopes = tuple(claims["scope"].split())
+    if needed_scope not in scopes:
+        raise InsufficientScope("scope", expected=needed_scope, actual=claims["scope"])
+    return VerifiedToken(grant, client, claims["sub"], scopes)
+
+
+def verify_id_token_hint(token: str, *, now: datetime, trace: Collector | None = None) -> VerifiedHint:
+    """Read an ID token of ours that a client hands back (OpenID Connect Core 3.1.2.1, RP-Initiated Logout 1.0).
+
+    It may have expired since, up to `limits.ID_TOKEN_HINT_AGE`; its signature must hold. Raises BrokerError (jwt.*).
+    """
+    audience = jose.unverified_audience(token, max_bytes=limits.JWT_ID_TOKEN_BYTES)
+    client = find_named_client(next(iter(audience))) if len(audience) == 1 else None
+    if client is None:
+        raise BrokerError("jwt.audience", expected="one client of ours", actual=", ".join(sorted(audience)))
+    expectation = Expectation(
+        keys=public_keys(SigningKey.Use.TOKEN),
+        types=frozenset({ID_TOKEN_TYPE}),
+        max_bytes=limits.JWT_ID_TOKEN_BYTES,
+        issuer=settings.BROKER_BASE_URL,
+        audience=frozenset({client.client_id}),
+        greatest_age=limits.ID_TOKEN_LIFETIME + limits.ID_TOKEN_HINT_AGE,
+        greatest_lifetime=limits.ID_TOKEN_LIFETIME,
+        skew=SKEW,
+        after_expiry=limits.ID_TOKEN_HINT_AGE,
+        required=frozenset({"sub", "sid"}),
+        now=now,
+    )
+    claims = jose.verify(token, expectation, collector=trace).claims
+    try:
+        participant_id = uuid.UUID(claims["sid"])
+    except ValueError as error:
+        raise BrokerError("jwt.claim", detail="sid", expected="a UUID", actual=claims["sid"]) from error
+    return VerifiedHint(client, claims["sub"], participant_id)
+
+
+def _find_grant(gid: str) -> Grant | None:
+    try:
+        pk = uuid.UUID(gid)
+    except ValueError:
+        return None
+    found = Grant.objects.select_related("person", "session__person", "session__identity_provider").filter(pk=pk)
+    return next(iter(found[:1]), None)
+
+
+def _check_grant(grant: Grant, client: Client, *, attempt: Attempt, now: datetime) -> None:
+    if grant.revoked_at is not None:
+        raise InvalidToken("revoked", actual=grant.revoke_reason)
+    if now >= grant.expires_at:
+        raise InvalidToken("grant_expired", actual=grant.expires_at)
+    standing = Standing(client=client, session=grant.session, is_offline=OFFLINE in grant.scopes, now=now)
+    try:
+        check_standing(standing, trace=attempt.trace)
+    except NoLongerStands as error:
+        raise InvalidToken(str(error)) from error

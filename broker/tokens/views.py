@@ -1,0 +1,46 @@
+"""The token and userinfo endpoints, and discovery: plain views, each one service long."""
+
+import hashlib
+import json
+from typing import cast
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.cache import get_conditional_response
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
+
+from broker import limits
+from broker.tokens import endpoint, services
+from broker.tokens.answers import answered
+from broker.tokens.attempts import Attempt
+from broker.tokens.bearer import read_bearer_token
+from broker.tokens.discovery import describe_provider
+from broker.tokens.requests import TokenRequest
+
+
+# A client authenticates itself in each request; there is no cookie that a foreign page could ride on.
+@csrf_exempt
+@answered("token request", methods=("POST",), challenge="Basic")
+def token(request: HttpRequest, attempt: Attempt) -> HttpResponse:
+    """POST /oauth/token (RFC 6749 section 3.2)."""
+    response = endpoint.respond(TokenRequest.parse(request), attempt=attempt)
+    attempt.save_success()
+    return JsonResponse(response)
+
+
+@csrf_exempt
+@answered("userinfo request", methods=("GET", "POST"), challenge="Bearer")
+def userinfo(request: HttpRequest, attempt: Attempt) -> HttpResponse:
+    """GET or POST /oauth/userinfo (OpenID Connect Core 5.3). A success leaves no trace: it changes nothing."""
+    return JsonResponse(services.answer_userinfo(read_bearer_token(request), attempt=attempt))
+
+
+@require_safe
+def discovery(request: HttpRequest) -> HttpResponse:
+    """GET /.well-known/openid-configuration and /.well-known/oauth-authorization-server; no database is needed."""
+    body = json.dumps(describe_provider(), indent=1).encode()
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    response = HttpResponse(body, content_type="application/json")
+    response["ETag"] = etag
+    response["Cache-Control"] = f"public, max-age={int(limits.DISCOVERY_MAX_AGE.total_seconds())}"
+    return cast(HttpResponse, get_conditional_response(request, etag=etag, response=response))
