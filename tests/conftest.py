@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from broker.registry.cache import parties
+from tests.flush import let_flushes_pass
 
 
 @pytest.fixture(autouse=True)
@@ -12,3 +13,10 @@ def _fresh_memories() -> Iterator[None]:
     parties.forget()
     yield
     parties.forget()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _flushes_pass_the_book() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        let_flushes_pass(patch)
+        yield

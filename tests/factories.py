@@ -7,7 +7,10 @@ from typing import Any
 from django.utils import timezone
 
 from broker import crypto
+from broker.actors import SYSTEM
 from broker.directory.models import LinkedIdentity, Person
+from broker.keys.models import SigningKey
+from broker.keys.services import ensure_keys
 from broker.registry.cache import raise_version
 from broker.registry.models import (
     Application,
@@ -23,6 +26,18 @@ from federation.claims.models import ClaimMapping, ReleaseRule
 
 _numbers = itertools.count(1)
 CLIENT_SECRET = "the-suite's-client-secret-0123456789abcdef"
+
+
+_keys: list[SigningKey] = []
+
+
+def make_keys() -> None:
+    """Our first keys. They are made once per process and put back as they were: making RSA keys takes its time."""
+    if not _keys:
+        ensure_keys(SYSTEM)
+        _keys.extend(SigningKey.objects.all())
+    elif not SigningKey.objects.exists():
+        SigningKey.objects.bulk_create(_keys)
 
 
 def make_organisation(*, domains: tuple[str, ...] = ("acme.example",), **fields: Any) -> Organisation:

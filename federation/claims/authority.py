@@ -7,7 +7,7 @@ from broker.registry.models import IdentityProvider
 from broker.registry.services import proved_domains
 from broker.traces.collector import Collector
 
-SCOPED_CLAIMS = ("email", "eppn", "scoped_affiliation", "subject_id", "pairwise_id")
+SCOPED_CLAIMS = frozenset({"email", "eppn", "scoped_affiliation", "subject_id", "pairwise_id"})
 
 
 def check_authority(
@@ -24,8 +24,8 @@ def check_authority(
     asserted = frozenset(scope.lower() for scope in identity_provider.asserted_scopes)
     allowed = proved & asserted if asserted else proved
     kept = dict(claims)
-    for claim in SCOPED_CLAIMS:
-        values = claims.get(claim, ())
+    for claim in claims.keys() & SCOPED_CLAIMS:
+        values = claims[claim]
         inside = tuple(value for value in values if scope_of(value) in allowed)
         if inside != values:
             outside = sorted({scope_of(value) or "(no scope)" for value in values if scope_of(value) not in allowed})

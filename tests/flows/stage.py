@@ -7,16 +7,21 @@ import secrets
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from django.conf import settings
 from django.test import Client as DjangoClient
 from lxml import etree
 
-from broker.actors import SYSTEM
-from broker.keys.services import ensure_keys
 from broker.registry.models import Client, IdentityProvider
-from tests.factories import CLIENT_SECRET, make_application, make_client, make_identity_provider, make_organisation
+from tests.factories import (
+    CLIENT_SECRET,
+    make_application,
+    make_client,
+    make_identity_provider,
+    make_keys,
+    make_organisation,
+)
 from tests.fakes.fake_idp import FakeIdentityProvider
 
 REDIRECT_URI = "https://crm.example/callback"
@@ -108,13 +113,16 @@ class Company:
             "code_verifier": self.verifier,
         } | changes
         return DjangoClient().post(
-            "/oauth/token", fields, headers={"authorization": basic(self.client.client_id, CLIENT_SECRET)}
+            "/oauth/token",
+            urlencode(fields),
+            content_type="application/x-www-form-urlencoded",
+            headers={"authorization": basic(self.client.client_id, CLIENT_SECRET)},
         )
 
 
 def make_company(**fields: Any) -> Company:
     """Acme. `fields` are the identity provider's."""
-    ensure_keys(SYSTEM)
+    make_keys()
     slug = fields.get("slug", "acme-idp")
     fake = FakeIdentityProvider(f"https://{slug}.example/saml", sso_url=f"https://{slug}.example/sso")
     if "organisation" not in fields:
