@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from broker.operations.configuration import read_present, sections
+from broker.operations.sections import read_present, sections
 
 HEADER = "# Written by manage.py export. Secrets are never exported; a client that exists keeps its own.\n"
 

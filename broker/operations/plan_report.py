@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from broker.operations.configuration import Action, Difference, Outcome, Plan
-from broker.registry.config.base import Problem, Secret
+from broker.operations.plans import Action, Difference, Outcome, Plan
+from broker.registry.config.base import Secret
+from broker.registry.config.table import Problem
 from broker.registry.values import printable
 
 _MARKS = {Action.CREATE: "+", Action.CHANGE: "~", Action.RETIRE: "-"}
@@ -48,7 +49,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "action": str(one.action),
                 "section": one.section,
                 "key": one.key,
-                "line": one.line,
+                "line": one.line or None,
                 "changes": {
                     name: {"before": _shown(before), "after": _shown(after)}
                     for name, (before, after) in one.changes.items()

@@ -16,6 +16,9 @@ from django.core.validators import validate_email
 from broker.env import is_loopback
 
 URL_CHARS = 1024
+EMAIL_CHARS = 254
+NAME_CHARS = 200
+"""Of names and other short texts."""
 REDIRECT_URI_CHARS = 2048
 PRINTED_CHARS = 300
 """A longer text (metadata) is shown as its digest."""
@@ -46,6 +49,8 @@ def email(text: str) -> str:
         validate_email(text)
     except ValidationError as error:
         raise BadValue(f"{text!r} is not an e-mail address") from error
+    if len(text) > EMAIL_CHARS:
+        raise BadValue(f"the e-mail address has more than {EMAIL_CHARS} characters")
     return text
 
 
@@ -119,6 +124,13 @@ def claim_name(text: str) -> str:
     return text
 
 
+def match_claim(text: str) -> str:
+    """The claim by which a login's person is matched."""
+    if len(text) > 64:
+        raise BadValue("the claim of a match has at most 64 characters")
+    return claim_name(text)
+
+
 def subject_rule(text: str) -> str:
     """`name_id`, `attribute: <name>`, or `attribute: <name> with <companion>`."""
     if text == "name_id":
@@ -128,6 +140,8 @@ def subject_rule(text: str) -> str:
     named = kind == "attribute" and colon and (len(words) == 1 or (len(words) == 3 and words[1] == "with"))
     if not named:
         raise BadValue(f'{text!r} is no subject rule: name_id, or "attribute: <name>"')
+    if len(rest) > NAME_CHARS - len("attribute: "):
+        raise BadValue("the attribute of the subject rule has a name that is too long")
     return f"attribute: {' '.join(words)}"
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from broker.actors import Actor
-from broker.registry.config.base import Table
+from broker.registry.config.table import Table
 from federation.claims.models import ClaimMapping, ReleaseRule
 from federation.claims.registering import (
     check_attribute_name,

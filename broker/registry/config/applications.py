@@ -5,9 +5,10 @@ from typing import Any
 
 from broker.actors import Actor
 from broker.registry import metadata, values
-from broker.registry.config.base import Changes, Entry, Section, Table, Written, dotted, under
+from broker.registry.config.base import Changes, Section, Written, dotted, under
 from broker.registry.config.client_secrets import SHOWN_AFTER, SHOWN_BEFORE, give_secret, secret_differs
-from broker.registry.config.sources import read_metadata, read_secret
+from broker.registry.config.sources import METADATA_KEYS, read_metadata, read_secret
+from broker.registry.config.table import Entry, Table
 from broker.registry.models import Application, Client, ServiceProvider
 from broker.registry.registering import applications as registering
 from broker.registry.registering import clients
@@ -65,19 +66,14 @@ class ApplicationsSection(Section):
 
     def names(self, key: str, values: Mapping[str, Any]) -> set[tuple[str, str]]:
         """See Section."""
-        client_id = values.get("oidc.client_id")
-        return super().names(key, values) | ({("client", client_id)} if client_id else set())
+        faces = {("client", values.get("oidc.client_id")), ("entity_id", values.get("saml.entity_id"))}
+        return super().names(key, values) | {(kind, name) for kind, name in faces if name}
 
     def faults(self, values: Mapping[str, Any], *, is_new: bool) -> list[tuple[str, str]]:
         """See Section."""
         del is_new
-        needed = {"oidc": ("client_id", "redirect_uris"), "saml": ("metadata",)}
-        return [
-            (face, f"{name} is missing")
-            for face, names in needed.items()
-            for name in names
-            if under(face, values) and not values.get(f"{face}.{name}")
-        ]
+        lacks_address = "oidc.client_id" in values and not values.get("oidc.redirect_uris")
+        return [("oidc", "redirect_uris is missing")] if lacks_address else []
 
     def compare(self, key: str, before: Mapping[str, Any], values: Mapping[str, Any]) -> Changes:
         """See Section. The secret that is registered already is no change."""
@@ -89,10 +85,6 @@ class ApplicationsSection(Section):
                 changes["oidc.client_secret"] = (was, SHOWN_AFTER)
             else:
                 del changes["oidc.client_secret"]
-        if "saml.metadata" in changes:
-            entity_id = metadata.read_service_provider(values["saml.metadata"]).entity_id
-            if before.get("saml.entity_id") != entity_id:
-                changes["saml.entity_id"] = (before.get("saml.entity_id"), entity_id)
         return changes
 
     def create(self, key: str, values: dict[str, Any], *, actor: Actor) -> Written:
@@ -131,7 +123,8 @@ class ApplicationsSection(Section):
         return ["oidc.client_secret_env: its secret is kept as a hash"] if "oidc.client_id" in values else []
 
     def _write_faces(self, written: Written, values: Mapping[str, Any], *, actor: Actor) -> None:
-        if saml := under("saml", values):
+        saml = {name: value for name, value in under("saml", values).items() if name != "entity_id"}
+        if saml:
             face = ServiceProvider.objects.filter(application=written.party).first()
             if face is None:
                 registering.create_service_provider(written.party, actor=actor, **saml)
@@ -185,8 +178,12 @@ def _read_saml(table: Table) -> dict[str, Any]:
     if inner is None:
         return {}
     own_metadata = read_metadata(inner, metadata.read_service_provider)
+    if not any(name in inner for name in METADATA_KEYS):
+        inner.problem("", "metadata_file, metadata_url or metadata is missing")
+    xml = own_metadata.get("metadata")
     saml = {
-        "metadata": own_metadata.get("metadata"),
+        "metadata": xml,
+        "entity_id": metadata.read_service_provider(xml).entity_id if xml else None,
         "name_id": inner.choice("name_id", ServiceProvider.NameID),
         "sign": inner.choice("sign", ServiceProvider.Sign),
         "encrypt": inner.choice("encrypt", ServiceProvider.Encrypt),

@@ -5,9 +5,10 @@ from typing import Any
 
 from broker.actors import Actor
 from broker.registry import values
-from broker.registry.config.base import Changes, Entry, Section, Table, Written
+from broker.registry.config.base import Changes, Section, Written
 from broker.registry.config.client_secrets import SHOWN_AFTER, SHOWN_BEFORE, give_secret, secret_differs
 from broker.registry.config.sources import read_key_set, read_secret
+from broker.registry.config.table import Entry, Table
 from broker.registry.models import Application, Client
 from broker.registry.registering import clients as registering
 

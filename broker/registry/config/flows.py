@@ -6,11 +6,13 @@ from typing import Any
 
 from broker.actors import Actor
 from broker.registry import values
-from broker.registry.config.base import Changes, Entry, Section, Table, Written
+from broker.registry.config.base import Changes, Section, Written
+from broker.registry.config.table import Entry, Table
 from broker.registry.models import Client, Flow, Resource
 from broker.registry.registering import flows as registering
 from broker.registry.values import BadValue
 
+PURPOSE_CHARS = 300
 _NEEDED = ("scopes", "purpose", "owner", "expires")
 _OWN = ("scopes", "subject_class", "impersonation", "purpose", "data_classes", "owner", "approved_by", "expires")
 
@@ -35,7 +37,6 @@ class FlowsSection(Section):
 
     def read(self, table: Table, key: str) -> Entry:
         """See Section. What concerns people's data is proposed here, and approved by a second operator."""
-        client, grant, resource = key.split(" ")
         scopes, data_classes = table.texts("scopes", values.scope), table.texts("data_classes")
         impersonation, approved_by = table.flag("impersonation"), table.text("approved_by", values.email)
         if approved_by and registering.needs_second_approval(
@@ -49,13 +50,11 @@ class FlowsSection(Section):
         return table.entry(
             key,
             {
-                "client": client,
-                "grant": grant,
-                "resource": resource,
+                **dict(zip(("client", "grant", "resource"), key.split(" "), strict=False)),
                 "scopes": None if scopes is None else list(dict.fromkeys(scopes)),
                 "subject_class": table.choice("subject_class", Flow.SubjectClass),
                 "impersonation": impersonation,
-                "purpose": table.text("purpose"),
+                "purpose": table.text("purpose", max_chars=PURPOSE_CHARS),
                 "data_classes": data_classes,
                 "owner": table.text("owner", values.email),
                 "approved_by": approved_by,

@@ -6,8 +6,9 @@ from typing import Any
 from broker import limits
 from broker.actors import Actor
 from broker.registry import metadata, values
-from broker.registry.config.base import Changes, Entry, Section, Table, Written
+from broker.registry.config.base import Changes, Section, Written
 from broker.registry.config.sources import read_metadata
+from broker.registry.config.table import Entry, Table
 from broker.registry.models import IdentityProvider, Organisation
 from broker.registry.registering import identity_providers as registering
 from broker.registry.values import BadValue
@@ -31,6 +32,7 @@ _COLUMNS = {
     "home_realm_domains": "home_realm_domains",
 }
 """Where each key is kept."""
+ENTITY_ID_CHARS = 1024
 _NEEDED = ("organisation", "protocol", "metadata")
 
 
@@ -75,7 +77,7 @@ class IdentityProvidersSection(Section):
                 "unknown_person": table.choice("unknown_person", IdentityProvider.UnknownPerson),
                 **_match(table),
                 "outside_authority": table.choice("outside_authority", IdentityProvider.OutsideAuthority),
-                "entity_id": table.text("entity_id"),
+                "entity_id": table.text("entity_id", max_chars=ENTITY_ID_CHARS),
                 "name_id_format": table.text("name_id_format"),
                 "sign_requests": table.flag("sign_requests"),
                 "idp_initiated": table.flag("idp_initiated"),
@@ -169,7 +171,7 @@ def _match(table: Table) -> dict[str, str | None]:
         return {}
     inner.require("claim", "person")
     named = {
-        "match.claim": inner.text("claim", values.claim_name),
+        "match.claim": inner.text("claim", values.match_claim),
         "match.person": inner.text("person", _person_key),
     }
     inner.close()

@@ -6,7 +6,8 @@ from typing import Any
 from broker import limits
 from broker.actors import Actor
 from broker.registry import values
-from broker.registry.config.base import Entry, Section, Table, Written
+from broker.registry.config.base import Section, Written
+from broker.registry.config.table import Entry, Table
 from broker.registry.models import Client, Resource
 from broker.registry.registering import resources as registering
 

@@ -8,10 +8,12 @@ from broker import limits
 from broker.errors import BrokerError
 from broker.outgoing import fetch
 from broker.registry import metadata, values
-from broker.registry.config.base import Secret, Table
+from broker.registry.config.base import Secret
+from broker.registry.config.table import Table
 from broker.registry.values import BadValue
 
 METADATA_ACCEPT = "application/samlmetadata+xml, application/xml;q=0.9, text/xml;q=0.8"
+PATH_CHARS = 4_096
 METADATA_KEYS = ("metadata", "metadata_file", "metadata_url")
 
 
@@ -35,7 +37,7 @@ def read_metadata(
     text: str | None = None
     try:
         if named[0] == "metadata":
-            text = table.text("metadata")
+            text = table.text("metadata", max_chars=limits.SAML_METADATA_BYTES)
         elif named[0] == "metadata_file":
             raw = _file(table, "metadata_file", max_bytes=limits.SAML_METADATA_BYTES)
             text = None if raw is None else metadata.decode(raw)
@@ -120,7 +122,7 @@ def _fetched(url: str) -> str:
 
 
 def _file(table: Table, name: str, *, max_bytes: int) -> bytes | None:
-    text = table.text(name)
+    text = table.text(name, max_chars=PATH_CHARS)
     if text is None:
         return None
     path = table.reading.folder / text

@@ -118,7 +118,7 @@ def _check(identity_provider: IdentityProvider) -> None:
     if bool(identity_provider.match_claim) != bool(identity_provider.match_person):
         raise BadValue("a match names both a claim and what of the person it must equal")
     if identity_provider.match_claim:
-        values.claim_name(identity_provider.match_claim)
+        values.match_claim(identity_provider.match_claim)
         if identity_provider.match_person not in PERSON_KEYS:
             raise BadValue(f"people are matched by {' or '.join(PERSON_KEYS)}, not by {identity_provider.match_person}")
 

@@ -10,6 +10,7 @@ from broker.operations.export import export_configuration
 class Command(BaseCommand):
     """Writes YAML to standard output."""
 
+    requires_system_checks: list[str] = []
     help = "Write what is registered as YAML that apply reads. Secrets are never exported."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
