@@ -88,8 +88,7 @@ class Role:
         """Binding, location and element of each endpoint called `name`. Raises saml.metadata."""
         for element in children(self.descriptor, name):
             location = element.get("Location", "").strip()
-            parts = urlsplit(location)
-            if parts.scheme not in ("https", "http") or not parts.hostname or parts.fragment:
+            if not _is_http_address(location):
                 raise unusable(f"the address {location!r} of an endpoint is no http address")
             yield element.get("Binding", ""), location, element
 
@@ -142,6 +141,14 @@ def read_certificates(role: Role, use: str, oddities: list[str]) -> tuple[Certif
     return tuple(found.values())
 
 
+def _is_http_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("https", "http") and bool(parts.hostname) and not parts.fragment
+    except ValueError:
+        return False
+
+
 def plain_http(locations: Sequence[str]) -> list[str]:
     """A sentence for each address that is not https."""
     return [f"The address {one} is not https." for one in locations if urlsplit(one).scheme != "https"]
@@ -187,8 +194,8 @@ def _contact(element: etree._Element) -> Contact:
 def _certificate(text: str, use: str, oddities: list[str]) -> Certificate | None:
     """A certificate that is usable, or None with a sentence why not."""
     try:
-        parsed = x509.load_der_x509_certificate(base64.b64decode("".join(text.split()), validate=True))
-        der = base64.b64decode("".join(text.split()))
+        der = base64.b64decode("".join(text.split()), validate=True)
+        parsed = x509.load_der_x509_certificate(der)
         subject = parsed.subject.rfc4514_string()
         hashed_with = parsed.signature_hash_algorithm
     except (ValueError, binascii.Error, UnsupportedAlgorithm) as error:
