@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from django.db import DataError
 from django.db.models import Q
 
 from broker.events.models import Event
@@ -9,6 +10,8 @@ from broker.events.models import Event
 Range = tuple[int, int]
 ROWS_PER_QUERY = 2_000
 RANGES_PER_QUERY = 100
+UNREADABLE = (ValueError, TypeError, ArithmeticError, DataError)
+"""What the drivers raise when a column holds something that its type does not know."""
 LAST_ID = 2**63 - 1
 FIRST_ID = -(2**63) + 1
 """Below every id that a database can hold: an event that somebody hid under a negative id is looked for too."""
@@ -88,7 +91,7 @@ def find_events(ranges: Sequence[Range], *, on_unreadable: Callable[[int], None]
             try:
                 page = list(rows[:ROWS_PER_QUERY])
                 ids = [event.id for event in page]
-            except (ValueError, TypeError, ArithmeticError):
+            except UNREADABLE:
                 if on_unreadable is None:
                     raise
                 ids = list(rows.values_list("id", flat=True)[:ROWS_PER_QUERY])
@@ -103,7 +106,7 @@ def _read_singly(ids: list[int], on_unreadable: Callable[[int], None]) -> Iterat
     for number in ids:
         try:
             yield from Event.objects.filter(id=number)
-        except (ValueError, TypeError, ArithmeticError):
+        except UNREADABLE:
             on_unreadable(number)
 
 

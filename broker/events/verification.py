@@ -17,7 +17,7 @@ from broker.errors import BrokerError
 from broker.events.catalogue import EVENTS_PRUNED
 from broker.events.log_witness import LogWitness
 from broker.events.models import Event, Seal
-from broker.events.ranges import FIRST_ID, LAST_ID, Range, describe, find_events, read_ranges, subtract
+from broker.events.ranges import FIRST_ID, LAST_ID, UNREADABLE, Range, describe, find_events, read_ranges, subtract
 from broker.events.report import Verification
 from broker.events.sealing import GENESIS, open_gaps, seal_digest
 from broker.events.segment import Segment
@@ -85,7 +85,7 @@ class _Verifier:
         ):
             try:
                 seals = {seal.id: seal for seal in Seal.objects.filter(id__in=ids) if _is_readable(seal)}
-            except (ValueError, TypeError):
+            except UNREADABLE:
                 seals = {seal.id: seal for seal in map(_read_seal, ids) if seal}
             for seal_id in ids:
                 if seal := seals.get(seal_id):
@@ -232,7 +232,7 @@ def _find_pruning() -> _Pruning | None:
     try:
         event = Event.objects.filter(type=EVENTS_PRUNED.name).order_by("-id").first()
         return _Pruning(event.id, event.at, int(event.details["last_seal"]), event.details["digest"]) if event else None
-    except (ValueError, TypeError, KeyError):
+    except (*UNREADABLE, KeyError):
         # Somebody broke the event; it is reported under its own seal, and accounts for nothing.
         return None
 
@@ -241,7 +241,7 @@ def _read_seal(seal_id: int) -> Seal | None:
     """The seal, or None when a column holds what no seal can hold."""
     try:
         seal = Seal.objects.get(id=seal_id)
-    except (ValueError, TypeError):
+    except UNREADABLE:
         return None
     return seal if _is_readable(seal) else None
 

@@ -44,7 +44,9 @@ def write() -> Callable[..., list[Event]]:
             event = Event.objects.create(id=event_id, at=at or timezone.now(), type="late", severity="notice")
             if connection.vendor == "postgresql":
                 with connection.cursor() as cursor:
-                    cursor.execute("SELECT setval('events_event_id_seq', (SELECT max(id) FROM events_event))")
+                    cursor.execute(
+                        "SELECT setval('events_event_id_seq', (SELECT greatest(1, max(id)) FROM events_event))"
+                    )
             return [event]
         return [record(REQUEST_REFUSED, actor=SYSTEM, number=number) for number in range(count)]
 
