@@ -1,0 +1,91 @@
+// An application with openid-client: /whoami wants a sign-on and tells who came, /refresh renews its tokens,
+// /logout ends the broker's session. Configured by ISSUER, CLIENT_ID, CLIENT_SECRET, ALGORITHM, HOST and PORT.
+import http from 'node:http';
+import * as client from 'openid-client';
+
+const { ISSUER, CLIENT_ID, CLIENT_SECRET, ALGORITHM, HOST, PORT } = process.env;
+const base = `http://${HOST}:${PORT}`;
+const config = await client.discovery(
+  new URL(ISSUER),
+  CLIENT_ID,
+  { id_token_signed_response_alg: ALGORITHM },
+  client.ClientSecretBasic(CLIENT_SECRET),
+  { execute: [client.allowInsecureRequests] },
+);
+client.enableNonRepudiationChecks(config); // ID tokens are verified with the published keys, not by TLS alone
+const visitors = new Map();
+
+const routes = {
+  '/up': async () => 'up',
+  '/signed-out': async (visitor, url) => ({ signedOut: url.searchParams.get('state') === visitor.logoutState }),
+
+  async '/whoami'(visitor) {
+    if (visitor.tokens) return visitor.told;
+    visitor.verifier = client.randomPKCECodeVerifier();
+    visitor.state = client.randomState();
+    visitor.nonce = client.randomNonce();
+    return client.buildAuthorizationUrl(config, {
+      redirect_uri: `${base}/callback`,
+      scope: 'openid profile email groups offline_access',
+      code_challenge: await client.calculatePKCECodeChallenge(visitor.verifier),
+      code_challenge_method: 'S256',
+      state: visitor.state,
+      nonce: visitor.nonce,
+    });
+  },
+
+  async '/callback'(visitor, url) {
+    const checks = {
+      pkceCodeVerifier: visitor.verifier,
+      expectedState: visitor.state,
+      expectedNonce: visitor.nonce,
+      idTokenExpected: true,
+    };
+    visitor.tokens = await client.authorizationCodeGrant(config, url, checks);
+    await tell(visitor);
+    return new URL(`${base}/whoami`);
+  },
+
+  async '/refresh'(visitor) {
+    const spent = visitor.tokens;
+    const renewed = await client.refreshTokenGrant(config, spent.refresh_token);
+    visitor.tokens = { ...renewed, id_token: renewed.id_token ?? spent.id_token, claims: () => renewed.claims() ?? spent.claims() };
+    await tell(visitor);
+    return { ...visitor.told, rotated: renewed.refresh_token !== spent.refresh_token };
+  },
+
+  async '/logout'(visitor) {
+    const { id_token } = visitor.tokens;
+    delete visitor.tokens;
+    visitor.logoutState = client.randomState();
+    return client.buildEndSessionUrl(config, {
+      id_token_hint: id_token,
+      post_logout_redirect_uri: `${base}/signed-out`,
+      state: visitor.logoutState,
+    });
+  },
+};
+
+async function tell(visitor) {
+  const claims = visitor.tokens.claims();
+  const userinfo = await client.fetchUserInfo(config, visitor.tokens.access_token, claims.sub);
+  visitor.told = { peer: 'openid-client', claims, userinfo };
+}
+
+http.createServer(async (request, response) => {
+  const url = new URL(request.url, base);
+  const cookie = /(?:^|; )relying-party=(\w+)/.exec(request.headers.cookie ?? '')?.[1] ?? client.randomNonce().replace(/\W/g, '');
+  if (!visitors.has(cookie)) visitors.set(cookie, {});
+  response.setHeader('Set-Cookie', `relying-party=${cookie}; HttpOnly; SameSite=Lax; Path=/`);
+  try {
+    const answer = routes[url.pathname] ? await routes[url.pathname](visitors.get(cookie), url) : undefined;
+    if (answer === undefined) response.writeHead(404).end();
+    else if (answer instanceof URL) response.writeHead(302, { Location: answer.href }).end();
+    else response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(answer));
+  } catch (problem) {
+    console.error(problem);
+    const { name, code, error, error_description, message } = problem;
+    response.writeHead(403, { 'Content-Type': 'application/json' });
+    response.end(JSON.stringify({ peer: 'openid-client', problem: { name, code, error, error_description, message } }));
+  }
+}).listen(Number(PORT), HOST);

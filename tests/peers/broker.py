@@ -1,0 +1,78 @@
+"""The broker as anybody runs it: started by `manage.py serve`, told of the world by `manage.py apply`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.peers.companies import PARTIES
+from tests.peers.processes import Server, outer_environment
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BASE_URL = "http://127.0.0.1:18100"
+SECRETS = {
+    "PEERS_MOZILLA_SECRET": "mozilla's secret: 100% of it & more + 0123456789",
+    "PEERS_OPENID_CLIENT_SECRET": "openid-client_s.secret~100%/of+it&more=0123456789",
+}
+READ_TRACE = """
+import json, sys
+from broker.events.models import Event
+from broker.traces.models import Trace
+from broker.traces.services import read_trace
+trace_id = sys.argv[-1]
+header = Trace.objects.filter(pk=trace_id).values("outcome", "code", "connection", "application").first()
+events = list(Event.objects.filter(trace_id=trace_id).order_by("id").values("type", "code", "details"))
+print(json.dumps({"header": header, "events": events, "hops": read_trace(trace_id)}, default=str))
+"""
+
+
+class Broker:
+    """A broker of its own: everything that it keeps is in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.environment = {
+            "DJANGO_SETTINGS_MODULE": "broker.settings",
+            "BROKER_BASE_URL": BASE_URL,
+            "BROKER_VAR": str(folder),
+            "BROKER_OUTGOING_NETWORKS": "127.0.19.0/24",
+            **SECRETS,
+        }
+        folder.mkdir()
+        self.server = Server(
+            "the broker",
+            [sys.executable, str(ROOT / "manage.py"), "serve"],
+            ready_url=f"{BASE_URL}/health/ready",
+            environment=self.environment,
+            log=folder.with_suffix(".log"),
+        )
+
+    def apply(self) -> None:
+        """Make what `parties.yaml` says so, metadata fetched anew."""
+        self.manage("apply", str(PARTIES))
+
+    def manage(self, *arguments: str) -> str:
+        """What a command of `manage.py` prints. Fails with what it says on stderr."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=outer_environment() | self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, f"manage.py {arguments[0]}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def trace(self, trace_id: str) -> dict[str, Any]:
+        """{header, events, hops} of an attempt, as the console shows it."""
+        done = subprocess.run(
+            [sys.executable, "-c", f"import django; django.setup()\n{READ_TRACE}", trace_id],
+            cwd=ROOT,
+            env=outer_environment() | self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
