@@ -52,9 +52,9 @@ contracts: $(DEV) ## which room may import which
 ##@ Keeping
 .PHONY: lock clean help
 lock: $(DEV) ## write both lock files anew from pyproject.toml
-	@$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-header \
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --upgrade pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --no-header \
+	@$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header \
 		--no-emit-index-url --upgrade --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## remove the environment and what tools cached; var/ stays

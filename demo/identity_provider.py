@@ -14,7 +14,7 @@ from pathlib import Path
 
 from demo.addresses import Addresses
 from demo.faults import SIGNED_TEXTS, TEXTS, Behaviour, Fault, Signed
-from demo.keys import load_key_pair, make_key_pair
+from demo.keys import load_key_pair
 from demo.look import Look, rows
 from demo.people import PEOPLE
 from demo.saml_answer import CONTEXT, Identity, SignedOn, write_answer, write_refusal
@@ -28,6 +28,7 @@ DOMAIN = "acme.example"
 SLUG = "acme-idp"
 COOKIE = "acme-idp-session"
 KEY_FILE = "acme-idp.pem"
+STRAY_KEY_FILE = "stray.pem"
 METADATA_FILE = "acme-idp.xml"
 METADATA_SECONDS = 5.0
 METADATA_BYTES = 256 * 1024
@@ -47,8 +48,11 @@ class IdentityProvider:
         self.address = address
         self.metadata_url = metadata_url
         self.metadata = make_metadata(folder, sso_url=self.sso_url)
-        key = load_key_pair(folder / KEY_FILE, name="idp.acme.example")
-        self.identity = Identity(ENTITY_ID, key, make_key_pair("nobody knows this key"))
+        self.identity = Identity(
+            ENTITY_ID,
+            key=load_key_pair(folder / KEY_FILE, name="idp.acme.example"),
+            stray_key=load_key_pair(folder / STRAY_KEY_FILE, name="nobody knows this key"),
+        )
         self.behaviour = Behaviour()
         self.sessions: Store[SignedOn] = Store()
         self.waiting: Store[AuthnRequest] = Store()
