@@ -1,0 +1,1 @@
+"""Leaving: who may end a session, and where the browser goes then."""
