@@ -16,6 +16,8 @@ from broker.errors import BrokerError
 GetResponse = Callable[[HttpRequest], HttpResponse]
 log = structlog.get_logger(__name__)
 TRACE_HEADER = "Countersign-Trace"
+CONTENT_LENGTH_DIGITS = 18
+"""Longer numbers are nobody's length; Python refuses to read very long ones at all."""
 _TRACE_KEY = "countersign.trace_id"
 
 
@@ -34,7 +36,8 @@ def client_address(request: HttpRequest) -> str:
         if len(chain) >= settings.TRUSTED_PROXIES:
             peer = chain[-settings.TRUSTED_PROXIES]
     try:
-        return str(ipaddress.ip_address(peer))
+        # A scope (fe80::1%eth0) means nothing here, and can be of any length.
+        return str(ipaddress.ip_address(peer.partition("%")[0]))
     except ValueError:
         return ""
 
@@ -95,7 +98,7 @@ def check_size(request: HttpRequest) -> None:
     if len(meta.get("HTTP_COOKIE", "")) > limits.COOKIE_BYTES:
         raise BrokerError("request.too_large", expected=f"cookies of at most {limits.COOKIE_BYTES} bytes")
     length = meta.get("CONTENT_LENGTH") or "0"
-    if not length.isdecimal():
+    if not length.isdecimal() or len(length) > CONTENT_LENGTH_DIGITS:
         raise BrokerError("request.malformed", expected="Content-Length in digits")
     if meta.get("HTTP_TRANSFER_ENCODING"):
         raise BrokerError("request.malformed", expected="a Content-Length, not a transfer encoding")

@@ -1,7 +1,7 @@
 """The public catalogue of refusal codes: what each means, who can mend it, and how.
 
 A code is stable: once published it is neither renamed nor given another meaning.
-`docs/refusals.md` is written from this table (`manage.py write_refusals`).
+`docs/refusals.md` is written from this table (`manage.py write_docs`).
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Every event that exists, with its severity. `docs/events.md` is written from this table."""
+"""Every event that exists, with its severity. `manage.py write_docs` writes `docs/events.md` from this table."""
 
 from dataclasses import dataclass
 
