@@ -16,7 +16,7 @@ OPEN_TO_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 def check_settings() -> list[Finding]:
     """What can be wrong with settings although every one of them is well-formed."""
     found = []
-    broken = [message for message in checks.run_checks() if message.is_serious(checks.WARNING)]
+    messages = [message for message in checks.run_checks() if not message.is_silenced()]
     found += [
         Finding(
             "settings",
@@ -24,7 +24,8 @@ def check_settings() -> list[Finding]:
             f"{message.id}: {message.msg}",
             message.hint or "See the log of the start.",
         )
-        for message in broken
+        for message in messages
+        if message.is_serious(checks.WARNING)
     ]
     if not settings.BROKER_IS_LOOPBACK:
         found += _check_public_settings()

@@ -5,6 +5,7 @@ import ipaddress
 from dataclasses import asdict
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
@@ -51,6 +52,10 @@ def may_see_details(request: HttpRequest) -> bool:
     expected = settings.METRICS_TOKEN
     if expected and kind.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), expected.encode()):
         return True
+    try:
+        request.get_host()
+    except DisallowedHost:  # A foreign name that leads here (DNS rebinding) speaks for a foreign page.
+        return False
     was_forwarded = any(name in request.headers for name in ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "Via"))
     if was_forwarded and not settings.TRUSTED_PROXIES:
         return False

@@ -1,0 +1,136 @@
+"""The overview: it counts what happened, says when nothing did, and links to where more is known."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.utils import timezone
+
+from broker.actors import SYSTEM, Actor, ActorKind
+from broker.console.dashboard import read_dashboard
+from broker.console.expiries import list_expiries
+from broker.events.catalogue import LOGIN_REFUSED, LOGIN_SUCCEEDED
+from broker.events.services import record
+from broker.registry.models import ClientSecret
+from broker.traces.collector import Collector
+from broker.traces.models import Trace
+from broker.traces.services import save_trace
+from tests.factories import make_application, make_client, make_identity_provider
+
+pytestmark = pytest.mark.django_db
+
+
+def certificate(days: int, fingerprint: str = "ab12") -> dict[str, str]:
+    ends_at = timezone.now() + timedelta(days=days, hours=1)
+    return {"der": "", "subject": "CN=adfs", "fingerprint": fingerprint, "not_after": ends_at.isoformat()}
+
+
+def refuse(code: str, *, connection: str = "acme", trace_id: str = "") -> None:
+    actor = Actor(ActorKind.ANONYMOUS, trace_id=trace_id)
+    record(LOGIN_REFUSED, actor=actor, connection=connection, application="crm", code=code)
+
+
+def test_an_empty_overview_says_that_nothing_is_recorded(console):
+    text = console.get("/admin/").content.decode()
+    assert text.count("Nothing recorded yet") == 4
+    assert "no sign-on has ended today" in text
+    assert "<b>0</b>" not in text
+
+
+def test_todays_sign_ons_are_counted_by_identity_provider_and_code():
+    for _ in range(3):
+        record(LOGIN_SUCCEEDED, actor=SYSTEM, connection="acme", application="crm")
+    refuse("saml.expired")
+    refuse("saml.expired")
+    refuse("saml.signature", connection="globex")
+    dashboard = read_dashboard(now=timezone.now())
+    assert (dashboard.succeeded, dashboard.refused, dashboard.attempts) == (3, 3, 6)
+    acme, globex = dashboard.connections
+    assert (acme.slug, acme.succeeded, acme.refused) == ("acme", 3, 2)
+    assert [(row.code, row.count) for row in acme.codes] == [("saml.expired", 2)]
+    assert (globex.slug, globex.refused) == ("globex", 1)
+
+
+def test_yesterday_is_not_today():
+    with time_machine.travel("2026-11-22T23:59:59Z", tick=False):
+        refuse("saml.expired")
+    with time_machine.travel("2026-11-23T00:00:01Z", tick=False):
+        dashboard = read_dashboard(now=timezone.now())
+    assert dashboard.attempts == 0
+    assert len(dashboard.refusals) == 1
+
+
+def test_a_count_leads_to_the_traces_behind_it(console):
+    for trace_id, code in (("AAAAA-AAAAA", "saml.expired"), ("BBBBB-BBBBB", "saml.signature")):
+        save_trace(
+            trace_id, Collector(hop="POST"), outcome=Trace.Outcome.REFUSED, code=code, connection="acme", is_new=True
+        )
+        refuse(code, trace_id=trace_id)
+    row = read_dashboard(now=timezone.now()).connections[0]
+    link = next(counted.link for counted in row.codes if counted.code == "saml.expired")
+    text = console.get(link).content.decode()
+    assert "AAAAA-AAAAA" in text
+    assert "BBBBB-BBBBB" not in text
+
+
+def test_a_refusal_is_linked_while_its_trace_is_kept(console):
+    save_trace("AAAAA-AAAAA", Collector(hop="POST"), outcome=Trace.Outcome.REFUSED, is_new=True)
+    refuse("saml.expired", trace_id="AAAAA-AAAAA")
+    refuse("saml.expired", trace_id="CCCCC-CCCCC")
+    text = console.get("/admin/").content.decode()
+    assert "/admin/traces/trace/AAAAA-AAAAA/change/" in text
+    assert "/admin/traces/trace/CCCCC-CCCCC/change/" not in text
+    assert "CCCCC-CCCCC" in text
+
+
+def test_what_ends_within_sixty_days_is_named_and_the_rest_is_counted(console):
+    make_identity_provider(slug="acme", certificates=[certificate(-3, "dead"), certificate(10, "soon")])
+    make_identity_provider(slug="globex", certificates=[certificate(61, "later")])
+    dashboard = read_dashboard(now=timezone.now())
+    assert [(row.owner, row.name, row.days) for row in dashboard.endings] == [
+        ("acme", "dead", -3),
+        ("acme", "soon", 10),
+    ]
+    assert dashboard.things_with_an_end == 3
+    text = console.get("/admin/").content.decode()
+    assert "10 days" in text
+    assert "later" not in text
+
+
+def test_a_clients_secret_that_must_be_rotated_is_among_the_endings():
+    client = make_client()
+    ClientSecret.objects.filter(client=client).update(rotate_by=timezone.now().date() + timedelta(days=5))
+    assert [(row.kind, row.owner) for row in list_expiries()] == [("client secret", client.client_id)]
+
+
+def test_what_nobody_owns_is_named():
+    make_application(slug="crm", name="CRM", owner="")
+    make_application(slug="erp", name="ERP", owner="erp@acme.example")
+    dashboard = read_dashboard(now=timezone.now())
+    assert [(row.kind, row.name) for row in dashboard.unowned] == [("application", "CRM")]
+    assert dashboard.unowned_count == 1
+
+
+def test_a_tail_that_nobody_seals_is_called_late():
+    with time_machine.travel("2026-11-23T10:00:00Z", tick=False):
+        refuse("saml.expired")
+        assert not read_dashboard(now=timezone.now()).book_is_late
+    with time_machine.travel("2026-11-23T10:06:00Z", tick=False):
+        dashboard = read_dashboard(now=timezone.now())
+    assert dashboard.book_is_late
+    assert (dashboard.book.tail, dashboard.book.sealed_at) == (1, None)
+
+
+def test_names_of_parties_are_text(console):
+    make_application(slug="crm", name="<script>alert(1)</script>", owner="")
+    text = console.get("/admin/").content.decode()
+    assert "<script>alert(1)" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_the_overview_costs_the_same_for_many_parties(django_assert_max_num_queries):
+    for number in range(30):
+        make_identity_provider(slug=f"idp-{number}", certificates=[certificate(10)])
+        refuse("saml.expired", connection=f"idp-{number}")
+    with django_assert_max_num_queries(20):
+        read_dashboard(now=timezone.now())
