@@ -11,11 +11,17 @@ from broker import limits
 from broker.keys import jose
 from broker.keys.ring import ring
 from broker.keys.values import Expectation
+from tests.fakes.made_keys import make_keys_once
 from tests.fakes.tokens import ec_key, rsa_key
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ISSUER = "https://sso.example"
 AUDIENCE = "https://api.example"
+
+
+@pytest.fixture(autouse=True)
+def _keys_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_keys_once(monkeypatch)
 
 
 @pytest.fixture(autouse=True)
