@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
     SECP384R1,
@@ -28,8 +29,8 @@ def verification_key(certificate: bytes) -> VerificationKey:
     """
     try:
         key = x509.load_der_x509_certificate(certificate).public_key()
-    except ValueError as error:
-        raise BrokerError("saml.metadata", detail=f"not a certificate: {error}") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise BrokerError("saml.metadata", detail=f"not a usable certificate: {error}") from error
     if isinstance(key, RSAPublicKey):
         if key.key_size < limits.RSA_BITS_MIN:
             raise BrokerError("saml.algorithm", expected=f"RSA of {limits.RSA_BITS_MIN} bits", actual=key.key_size)

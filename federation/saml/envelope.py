@@ -13,7 +13,7 @@ from federation.saml.checks import Compared
 from federation.saml.elements import children, find_child, get_child, text_of
 from federation.saml.expectation import ResponseExpectation
 from federation.saml.instants import parse_instant
-from federation.saml.names import STATUS_SUCCESS
+from federation.saml.names import NAME_ID_ENTITY, STATUS_SUCCESS
 from federation.saml.structure import ISSUER, STATUS, STATUS_CODE, STATUS_MESSAGE
 
 
@@ -80,14 +80,14 @@ def refusal_in(response: etree._Element) -> IdentityProviderRefused:
         codes.append(holder.get("Value", ""))
         holder = find_child(holder, STATUS_CODE)
     messages = [text_of(one) for one in children(status, STATUS_MESSAGE)]
-    return IdentityProviderRefused(tuple(codes), " ".join(messages))
+    return IdentityProviderRefused(tuple(codes), " ".join(messages)[: limits.SAML_NAME_ID_CHARS])
 
 
 def compare_issuer(issuer: etree._Element, expectation: ResponseExpectation) -> Compared:
-    """Issuer is the entityID that was asked, letter by letter, and of the entity format (SAML core 2.2.5)."""
-    actual = text_of(issuer)
-    if actual != expectation.issuer:
-        raise BrokerError("saml.issuer", expected=expectation.issuer, actual=actual)
+    """Issuer is the entityID that was asked, letter by letter, and names an entity (SAML profiles 4.1.4.2)."""
+    actual, kind = text_of(issuer), issuer.get("Format", NAME_ID_ENTITY)
+    if actual != expectation.issuer or kind != NAME_ID_ENTITY:
+        raise BrokerError("saml.issuer", expected=expectation.issuer, actual=f"{actual} as {kind}")
     return expectation.issuer, actual
 
 

@@ -22,8 +22,8 @@ from federation.saml.policy import (
     ASSERTION_POLICY,
     AssertionCase,
     authenticated_at_of,
-    authn_statement,
     context_of,
+    session_index_of,
     session_not_on_or_after_of,
     valid_until_of,
 )
@@ -188,7 +188,7 @@ def _claims(
         subject_format=subject_format,
         name_id=case.name_id,
         authenticated_at=authenticated_at_of(assertion),
-        session_index=authn_statement(assertion).get("SessionIndex", ""),
+        session_index=session_index_of(assertion),
         session_not_on_or_after=session_not_on_or_after_of(assertion),
         context=context_of(assertion),
         attributes=attributes.values,

@@ -113,6 +113,14 @@ def check_context(case: AssertionCase) -> Compared:
     return ", ".join(accepted) or "any context", actual
 
 
+def check_lengths(case: AssertionCase) -> Compared:
+    """SessionIndex and context are stored with the session: they are as short as any identifier."""
+    longest = max(len(session_index_of(case.assertion)), len(context_of(case.assertion)))
+    if longest > limits.SAML_NAME_ID_CHARS:
+        raise BrokerError("saml.structure", expected=f"at most {limits.SAML_NAME_ID_CHARS} characters", actual=longest)
+    return f"at most {limits.SAML_NAME_ID_CHARS} characters", longest
+
+
 ASSERTION_POLICY = (
     check_issuer,
     check_age,
@@ -124,6 +132,7 @@ ASSERTION_POLICY = (
     check_session_not_over,
     check_authentication_is_fresh,
     check_context,
+    check_lengths,
 )
 
 
@@ -160,6 +169,10 @@ def authn_statement(assertion: etree._Element) -> etree._Element:
 
 def authenticated_at_of(assertion: etree._Element) -> datetime:
     return parse_instant(authn_statement(assertion).get("AuthnInstant", ""), name="AuthnInstant")
+
+
+def session_index_of(assertion: etree._Element) -> str:
+    return authn_statement(assertion).get("SessionIndex", "")
 
 
 def session_not_on_or_after_of(assertion: etree._Element) -> datetime | None:

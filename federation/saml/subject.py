@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from lxml import etree
 
@@ -91,6 +91,15 @@ def check_name_id_qualifiers(case: SubjectCase) -> Compared:
     return expected, actual
 
 
+def check_name_id_lengths(case: SubjectCase) -> Compared:
+    """A NameID is stored for the logout even where an attribute is the subject."""
+    expected = f"at most {limits.SAML_NAME_ID_CHARS} characters"
+    longest = 0 if case.name_id is None else max(map(len, astuple(case.name_id)))
+    if longest > limits.SAML_NAME_ID_CHARS:
+        raise BrokerError("saml.subject", expected=expected, actual=longest)
+    return expected, longest
+
+
 def check_subject_text(case: SubjectCase) -> Compared:
     """One spelling only: canonical Unicode, no space around it, nothing invisible, not too long."""
     subject, _ = subject_of(case)
@@ -105,7 +114,7 @@ def check_subject_text(case: SubjectCase) -> Compared:
     return expected, subject
 
 
-SUBJECT_CHECKS = (check_name_id_format, check_name_id_qualifiers, check_subject_text)
+SUBJECT_CHECKS = (check_name_id_lengths, check_name_id_format, check_name_id_qualifiers, check_subject_text)
 
 
 def _name_id(case: SubjectCase) -> NameID:

@@ -5,7 +5,9 @@ code (Jager and Somorovsky, "How to Break XML Encryption", 2011; XML Encryption 
 """
 
 import base64
+import copy
 import os
+from collections.abc import Callable
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
@@ -61,26 +63,70 @@ def assertion_of(desk: Desk, **options: object) -> bytes:
     return etree.tostring(root.find("saml:Assertion", NS), with_tail=False)
 
 
-def plaintexts(desk: Desk) -> dict[str, bytes]:
-    """Plaintexts that each fail somewhere else."""
-    true = assertion_of(desk)
-    nested = etree.fromstring(true)
-    nested.append(encrypt_element(etree.fromstring(true), desk.encryption_key.der))
+def _bent(assertion: bytes, bend: Callable[[etree._Element], None]) -> bytes:
+    root = etree.fromstring(assertion)
+    bend(root)
+    return etree.tostring(root)
+
+
+def _hide_assertion(root: etree._Element) -> None:
+    hidden = copy.deepcopy(root)
+    hidden.set("ID", "_hidden")
+    etree.SubElement(root, f"{{{SAML}}}Advice").append(hidden)
+
+
+def _hide_signature(root: etree._Element) -> None:
+    subject, signature = root.find("saml:Subject", NS), root.find("ds:Signature", NS)
+    assert subject is not None
+    assert signature is not None
+    subject.append(signature)
+
+
+def _repeat_id(root: etree._Element) -> None:
+    root[0].set("ID", str(root.get("ID")))
+
+
+def _add_child(root: etree._Element) -> None:
+    etree.SubElement(root, "{urn:example}Thing")
+
+
+def _encrypt_again(desk: Desk) -> Callable[[etree._Element], None]:
+    def bend(root: etree._Element) -> None:
+        alone = etree.fromstring(etree.tostring(root))
+        advice = etree.SubElement(root, f"{{{SAML}}}Advice")
+        advice.append(encrypt_element(alone, desk.encryption_key.der))
+
+    return bend
+
+
+def plaintexts(desk: Desk) -> dict[str, tuple[bytes, str]]:
+    """Plaintexts that each fail somewhere else, with the code of the truth; an empty one where nothing is wrong.
+
+    All but one bear no signature of their own, so that in a signed Response only the named fault is left.
+    """
+    true, plain = assertion_of(desk), assertion_of(desk, sign="none")
     return {
-        "nothing": b" ",
-        "no XML": b"hello",
-        "no UTF-8": b"\xff\xfe\x00",
-        "document type": b"<!DOCTYPE a><a/>",
-        "comment": true.replace(b">alice<", b">al<!-- x -->ice<"),
-        "too deep": b"<a>" * 100 + b"</a>" * 100,
-        "another element": b"<a/>",
-        "a whole response": desk.respond(),
-        "not signed": assertion_of(desk, sign="none"),
-        "signed by somebody else": assertion_of(desk, inner_key=key_pair("mallory")),
-        "changed": true.replace(b">alice<", b">mallory<"),
-        "SHA-1": assertion_of(desk, signature_method="rsa-sha1", digest_method="sha1"),
-        "two assertions": true + true,
-        "encrypted again": etree.tostring(nested),
+        "nothing": (b" ", "saml.malformed"),
+        "no XML": (b"hello", "saml.malformed"),
+        "no UTF-8": (b"\xff\xfe\x00", "saml.encoding"),
+        "too large": (b"<a>" + b" " * 180_000, "saml.malformed"),
+        "document type": (b"<!DOCTYPE a>" + plain, "saml.doctype"),
+        "comment": (plain.replace(b">alice<", b">al<!-- x -->ice<"), "saml.comment"),
+        "instruction": (plain.replace(b">alice<", b">al<?x y?>ice<"), "saml.processing_instruction"),
+        "too deep": (b"<a>" * 100 + b"</a>" * 100, "saml.structure"),
+        "another element": (plain.replace(b"saml:Assertion", b"saml:Advice"), "saml.structure"),
+        "another version": (plain.replace(b'Version="2.0"', b'Version="1.1"'), "saml.structure"),
+        "an unknown child": (_bent(plain, _add_child), "saml.structure"),
+        "a whole response": (desk.respond(), "saml.structure"),
+        "a hidden assertion": (_bent(plain, _hide_assertion), "saml.structure"),
+        "a signature in the wrong place": (_bent(true, _hide_signature), "saml.structure"),
+        "an ID twice": (_bent(plain, _repeat_id), "saml.structure"),
+        "encrypted again": (_bent(plain, _encrypt_again(desk)), "saml.structure"),
+        "not signed": (plain, ""),
+        "signed by somebody else": (assertion_of(desk, inner_key=key_pair("mallory")), "saml.signature"),
+        "changed": (true.replace(b">alice<", b">mallory<"), "saml.signature"),
+        "SHA-1": (assertion_of(desk, signature_method="rsa-sha1", digest_method="sha1"), "saml.algorithm"),
+        "two assertions": (plain + plain, "saml.malformed"),
     }
 
 
@@ -98,7 +144,7 @@ def test_true_plaintext_is_accepted(desk: Desk) -> None:
 
 @pytest.mark.parametrize("name", PLAINTEXTS)
 def test_every_plaintext_fails_with_the_same_face(desk: Desk, name: str) -> None:
-    refusal = desk.refusal(with_plaintext(desk, plaintexts(desk)[name]))
+    refusal = desk.refusal(with_plaintext(desk, plaintexts(desk)[name][0]))
     unopened = desk.refusal(with_plaintext(desk, b"x", encrypted_key=bytes(256)))
     assert public_face(refusal) == public_face(unopened)
     assert refusal.code == "saml.decryption"
@@ -107,11 +153,12 @@ def test_every_plaintext_fails_with_the_same_face(desk: Desk, name: str) -> None
 
 @pytest.mark.parametrize("name", PLAINTEXTS)
 def test_signed_response_vouches_for_its_ciphertext_so_the_truth_may_be_told(desk: Desk, name: str) -> None:
-    raw = with_plaintext(desk, plaintexts(desk)[name], signed=True)
-    if name == "not signed":
-        assert desk.verify(raw).subject == "alice"
+    plaintext, code = plaintexts(desk)[name]
+    raw = with_plaintext(desk, plaintext, signed=True)
+    if code:
+        assert desk.code(raw) == code
     else:
-        assert desk.code(raw) != "saml.decryption"
+        assert desk.verify(raw).subject == "alice"
 
 
 @pytest.mark.parametrize("size", [0, 1, 16, 24])

@@ -179,6 +179,45 @@ def test_issuer_is_compared_letter_by_letter(desk: Desk, issuer: str) -> None:
     assert desk.code(desk.respond(issuer=issuer, response_issuer=None)) == "saml.issuer"
 
 
+def test_issuer_that_names_no_entity_is_refused(desk: Desk) -> None:
+    def build(draft: Draft) -> Any:
+        assertion = build_assertion(draft)
+        assertion[0].set("Format", name_format)
+        return assertion
+
+    name_format = names.NAME_ID_ENTITY
+    assert desk.verify(desk.respond(assertion_builder=build)).subject == "alice"
+    name_format = names.NAME_ID_EMAIL
+    assert desk.code(desk.respond(assertion_builder=build)) == "saml.issuer"
+
+
+@pytest.mark.parametrize("field", ["session_index", "context"])
+def test_identifiers_are_bounded(desk: Desk, field: str) -> None:
+    assert desk.verify(desk.respond(**{field: "x" * limits.SAML_NAME_ID_CHARS})).subject == "alice"
+    assert desk.code(desk.respond(**{field: "x" * (limits.SAML_NAME_ID_CHARS + 1)})) == "saml.structure"
+
+
+@pytest.mark.parametrize("field", ["response_id", "assertion_id"])
+@pytest.mark.parametrize("value", ["", " _a", "_a b", "#a", "x" * 257, "xpointer(/)"])
+def test_identifier_that_is_no_id_is_refused(desk: Desk, field: str, value: str) -> None:
+    other = {"response_id": "assertion", "assertion_id": "response"}[field]
+    assert desk.code(desk.respond(sign=other, **{field: value})) == "saml.structure"
+
+
+@pytest.mark.parametrize("version", ["1.1", "2.1", "2", ""])
+def test_other_version_is_refused(desk: Desk, version: str) -> None:
+    raw = desk.respond(sign="none")
+    wanted = f'Version="{version}"'.encode()
+    for place in (b"<samlp:Response ", b"<saml:Assertion "):
+        before, tag, behind = raw.partition(place)
+        assert desk.code(before + tag + behind.replace(b'Version="2.0"', wanted, 1)) == "saml.structure"
+
+
+def test_message_of_a_refusal_is_cut(desk: Desk) -> None:
+    refusal = desk.refusal(desk.respond(status=("Responder",), status_message="x" * 5_000))
+    assert len(refusal.detail) == limits.SAML_NAME_ID_CHARS
+
+
 def test_issuer_of_the_assertion_is_judged_though_the_response_names_the_right_one(desk: Desk) -> None:
     raw = desk.respond(sign="both", issuer="https://other.example", response_issuer=ENTITY_ID)
     assert desk.code(raw) == "saml.issuer"

@@ -112,6 +112,14 @@ def test_subject_of_the_greatest_length_is_accepted(desk: Desk) -> None:
     assert desk.verify(desk.respond(subject=text)).subject == text
 
 
+@pytest.mark.parametrize("field", ["subject", "name_qualifier", "sp_name_qualifier"])
+def test_name_id_is_bounded_even_where_it_is_not_the_subject(desk: Desk, field: str) -> None:
+    rule, attributes = SubjectRule("uid"), {"uid": "alice"}
+    longest = "x" * limits.SAML_NAME_ID_CHARS
+    assert desk.verify(desk.respond(attributes=attributes, **{field: longest}), subject=rule).subject == "alice"
+    assert desk.code(desk.respond(attributes=attributes, **{field: longest + "x"}), subject=rule) == "saml.subject"
+
+
 @pytest.mark.parametrize("name_id_format", [PERSISTENT, EMAIL])
 @pytest.mark.parametrize(
     "qualifiers", [{"name_qualifier": "https://other.example"}, {"sp_name_qualifier": "https://other.example"}]

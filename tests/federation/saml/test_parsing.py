@@ -1,0 +1,40 @@
+"""The one parser: bounds, and what a copy of an element carries. Hostile documents are in tests/attacks."""
+
+import pytest
+from lxml import etree
+
+from broker import limits
+from broker.errors import BrokerError
+from federation.saml.parsing import parse_message, standalone
+
+
+def code(raw: bytes) -> str:
+    with pytest.raises(BrokerError) as caught:
+        parse_message(raw)
+    return caught.value.code
+
+
+def test_greatest_depth_is_read_and_one_more_is_refused() -> None:
+    depth = limits.SAML_DEPTH
+    assert parse_message(b"<a>" * depth + b"</a>" * depth).tag == "a"
+    assert code(b"<a>" * (depth + 1) + b"</a>" * (depth + 1)) == "saml.structure"
+
+
+def test_greatest_number_of_elements_is_read_and_one_more_is_refused() -> None:
+    raw = b"<r>" + b"<a/>" * (limits.SAML_ELEMENTS - 1) + b"</r>"
+    assert len(parse_message(raw)) == limits.SAML_ELEMENTS - 1
+    assert code(raw.replace(b"</r>", b"<a/></r>")) == "saml.structure"
+
+
+def test_text_is_read_as_it_stands() -> None:
+    assert parse_message("<r> a&amp;b <![CDATA[<c>]]>&#13;é</r>".encode()).text == " a&b <c>\ré"
+
+
+def test_copy_of_an_element_knows_the_namespaces_around_it_and_not_the_text_behind() -> None:
+    inner = parse_message(b'<r xmlns:x="urn:x" xmlns="urn:r"><a v="x:1"> <b/>t </a>behind</r>')[0]
+    copy = standalone(inner)
+    assert copy.getroottree().getroot() is copy
+    assert copy.nsmap == {"x": "urn:x", None: "urn:r"}
+    assert etree.tostring(copy).endswith(b"</a>")
+    copy.set("v", "changed")
+    assert inner.get("v") == "x:1"
