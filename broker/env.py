@@ -8,13 +8,14 @@ import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 MASTER_KEY_BYTES = 32
+SECRET_KEY_CHARS = 32
 LOOPBACK_SUFFIX = ".localhost"
 SECRET_NAMES = ("secret_key", "master_keys", "database_url", "redis_url", "metrics_token")
 
@@ -92,11 +93,54 @@ class Environment(BaseSettings):
     @classmethod
     def _base_url(cls, value: str) -> str:
         value = value.rstrip("/")
-        parts = urlsplit(value)
+        parts = _split_url(value, expected="http(s)://host[:port] without a path")
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.path:
             raise ValueError("must be http(s)://host[:port] without a path")
+        if "@" in parts.netloc:
+            raise ValueError("must not hold a name or a password")
         if parts.scheme == "http" and not is_loopback(parts.hostname):
             raise ValueError("plain http is for loopback only; use https")
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _secret_key(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < SECRET_KEY_CHARS:
+            raise ValueError(f"must have at least {SECRET_KEY_CHARS} characters")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_url(cls, value: SecretStr) -> SecretStr:
+        if url := value.get_secret_value():
+            parts = _split_url(url, expected="postgresql://name:password@host:port/database")
+            if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/"):
+                raise ValueError("must be postgresql://name:password@host:port/database")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url(cls, value: SecretStr) -> SecretStr:
+        if url := value.get_secret_value():
+            parts = _split_url(url, expected="redis(s)://host:port/number")
+            if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+                raise ValueError("must be redis(s)://host:port/number")
+        return value
+
+    @field_validator("outgoing_proxy")
+    @classmethod
+    def _outgoing_proxy(cls, value: str) -> str:
+        if value:
+            parts = _split_url(value, expected="http(s)://host:port")
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError("must be http(s)://host:port")
+        return value
+
+    @field_validator("outgoing_ca_file")
+    @classmethod
+    def _outgoing_ca_file(cls, value: str) -> str:
+        if value and not Path(value).is_file():
+            raise ValueError(f"there is no file {value}")
         return value
 
     @field_validator("master_keys")
@@ -132,6 +176,16 @@ def var_dir() -> Path:
     return Path(os.environ.get("BROKER_VAR", "var")).absolute()
 
 
+def _split_url(url: str, *, expected: str) -> SplitResult:
+    """The parts of an address. Raises ValueError without repeating any of it: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"must be {expected}") from None
+    return parts
+
+
 def is_loopback(host: str) -> bool:
     """Whether `host` names this machine only."""
     if host == "localhost" or host.endswith(LOOPBACK_SUFFIX):
@@ -152,6 +206,8 @@ def read_master_keys(text: str) -> dict[str, bytes]:
         key = base64.b64decode(body, validate=True)
         if len(key) != MASTER_KEY_BYTES:
             raise ValueError(f"master key {key_id} is not {MASTER_KEY_BYTES} bytes long")
+        if key_id in keys:
+            raise ValueError(f"master key {key_id} stands twice")
         keys[key_id] = key
     return keys
 
