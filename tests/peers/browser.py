@@ -9,10 +9,11 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import httpx2
-from lxml import html
+from lxml import etree, html
 
 SAML_FIELDS = ("SAMLRequest", "SAMLResponse")
 HOPS_MAX = 40
+TRACE = "Countersign-Trace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Page:
     url: str
     status: int
     text: str
+    trace_id: str
 
     @property
     def json(self) -> dict[str, Any]:
@@ -71,13 +73,17 @@ class Browser:
                 continue
             step = self._next_form(url, response) if self.passwords_typed < typed + 2 else None
             if step is None:
-                return Page(url, response.status_code, response.text)
+                return Page(url, response.status_code, response.text, response.headers.get(TRACE, ""))
             method, url, fields = step
         raise AssertionError(f"after {HOPS_MAX} hops still no end: {url}")
 
     def went_to(self, base: str) -> bool:
         """Whether any hop so far led to `base`."""
         return any(hop.url.startswith(f"{base}/") for hop in self.hops)
+
+    def last_message(self, name: str) -> etree._Element:
+        """The last SAML message of this name that was carried."""
+        return etree.fromstring([hop.messages[name] for hop in self.hops if name in hop.messages][-1].encode())
 
     def forget_hops(self) -> None:
         """Begin a new walk: what was done so far counts no more, the cookies stay."""
@@ -89,7 +95,7 @@ class Browser:
         carried = {**dict(parse_qsl(urlsplit(url).query)), **(fields or {})}
         messages = {name: decode(carried[name]) for name in SAML_FIELDS if name in carried}
         self.hops.append(Hop(method, url, response.status_code, messages))
-        trace_id = response.headers.get("Countersign-Trace")
+        trace_id = response.headers.get(TRACE)
         if trace_id and trace_id not in self.trace_ids:
             self.trace_ids.append(trace_id)
         return response

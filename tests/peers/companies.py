@@ -38,8 +38,8 @@ HABITS = {
     "unsigned": Habits(signed="nothing"),
     "sha1": Habits(signature_algorithm=RSA_SHA1),
     "rekeyed": Habits(),
-    "slow": Habits(clock="-30m"),
-    "fast": Habits(clock="+30m"),
+    "slow": Habits(clock="-8m"),
+    "fast": Habits(clock="+8m"),
 }
 
 

@@ -14,14 +14,13 @@ NewBrowser = Callable[..., Browser]
 IDENTITY_PROVIDERS = dict[str, IdentityProvider]
 
 
-def refused(broker: Broker, browser: Browser, page: Page, code: str) -> None:
+def refused(broker: Broker, page: Page, code: str) -> None:
     """Asserts that `page` is the broker's refusal, and that trace and book say the same."""
     assert page.url.startswith(BASE_URL), f"{page.status} at {page.url}: {page.text[:300]}"
     assert 400 <= page.status < 500
-    trace_id = browser.trace_ids[-1]
     assert code in page.text
-    assert trace_id in page.text
-    told = broker.trace(trace_id)
+    assert page.trace_id in page.text
+    told = broker.trace(page.trace_id)
     assert (told["header"]["outcome"], told["header"]["code"]) == ("refused", code)
     assert ("login.refused", code) in [(event["type"], event["code"]) for event in told["events"]]
 
@@ -45,7 +44,7 @@ def test_a_flawed_answer_is_refused(
     new_browser: NewBrowser,
 ) -> None:
     browser = new_browser(companies[slug])
-    refused(broker, browser, browser.visit(openid_client.at("/whoami")), code)
+    refused(broker, browser.visit(openid_client.at("/whoami")), code)
     browser.forget_hops()
     browser.visit(openid_client.at("/whoami"))
     assert browser.went_to(companies[slug].base), "a refused answer has opened a session"
@@ -61,7 +60,7 @@ def test_a_key_that_was_never_registered_is_refused(
     before, after = new_browser(companies["rekeyed"]), new_browser(companies["rekeyed"])
     assert before.visit(mozilla.at("/whoami")).json["email"] == "alice@rekeyed.example"
     identity_providers["rekeyed"].make_key()
-    refused(broker, after, after.visit(mozilla.at("/whoami")), "saml.signature")
+    refused(broker, after.visit(mozilla.at("/whoami")), "saml.signature")
 
 
 def test_a_key_is_accepted_once_its_metadata_is_applied(
@@ -83,7 +82,7 @@ def test_an_answer_that_nobody_asked_for_is_refused(
     browser = new_browser(companies["both"])
     entity_id = f"{BASE_URL}/saml/sp/both/metadata"
     page = browser.visit(f"{companies['both'].base}/saml2/idp/SSOService.php?spentityid={entity_id}")
-    refused(broker, browser, page, "saml.unsolicited")
+    refused(broker, page, "saml.unsolicited")
 
 
 def test_an_e_mail_address_of_another_company_is_dropped(

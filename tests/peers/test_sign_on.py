@@ -19,7 +19,16 @@ ACCEPTED = (
     "email",
     "attribute",
 )
+NAMES = {"saml": "urn:oasis:names:tc:SAML:2.0:assertion", "ds": "http://www.w3.org/2000/09/xmldsig#"}
 NewBrowser = Callable[..., Browser]
+
+
+def signed_parts(browser: Browser) -> tuple[str, bool]:
+    """How the last answer was signed on the wire, as `Habits.signed`, and whether its assertion was encrypted."""
+    response = browser.last_message("SAMLResponse")
+    places = {"response": "ds:Signature", "assertion": "saml:Assertion/ds:Signature"}
+    parts = [part for part, path in places.items() if response.find(path, NAMES) is not None]
+    return "both" if len(parts) == 2 else "".join(parts), response.find("saml:EncryptedAssertion", NAMES) is not None
 
 
 @pytest.mark.parametrize("slug", ACCEPTED)
@@ -27,8 +36,12 @@ def test_a_person_arrives_in_mozilla_django_oidc(
     slug: str, broker: Broker, mozilla: RelyingParty, companies: dict[str, Company], new_browser: NewBrowser
 ) -> None:
     company = companies[slug]
-    page = new_browser(company).visit(mozilla.at("/whoami"))
+    browser = new_browser(company)
+    page = browser.visit(mozilla.at("/whoami"))
     assert page.json == {"peer": "mozilla-django-oidc", "email": f"alice@{company.domain}"}
+    visible = {"both": "response", "assertion": ""} if company.habits.encrypted else {}
+    signed = visible.get(company.habits.signed, company.habits.signed)
+    assert signed_parts(browser) == (signed, company.habits.encrypted)
 
 
 @pytest.mark.parametrize("slug", ACCEPTED)

@@ -38,7 +38,3 @@ $config = [
     'authproc.idp' => [],
     'authproc.sp' => [],
 ];
-// Each service provider that this company knows is one file.
-foreach (glob("$folder/*-sp.xml") as $file) {
-    $config['metadata.sources'][] = ['type' => 'xml', 'file' => $file];
-}

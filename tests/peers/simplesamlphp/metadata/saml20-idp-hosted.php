@@ -7,9 +7,8 @@ const FORMATS = [
 const NAME_IDS = [
     'persistent' => [1 => ['class' => 'saml:PersistentNameID', 'attribute' => 'uid']],
     'transient' => [],
-    'email' => [1 => ['class' => 'saml:AttributeNameID', 'attribute' => 'mail', 'format' => FORMATS['email']]],
+    'email' => [1 => ['class' => 'saml:AttributeNameID', 'attribute' => 'mail', 'Format' => FORMATS['email']]],
 ];
-$signed = getenv('PEER_SIGNED');
 $metadata[getenv('PEER_BASE') . '/idp'] = [
     'host' => '__DEFAULT__',
     'privatekey' => 'signing.key',
@@ -17,8 +16,6 @@ $metadata[getenv('PEER_BASE') . '/idp'] = [
     'auth' => 'people',
     'NameIDFormat' => FORMATS[getenv('PEER_NAME_ID')],
     'attributes.NameFormat' => 'urn:oasis:names:tc:SAML:2.0:attrname-format:uri',
-    'saml20.sign.response' => in_array($signed, ['response', 'both']),
-    'saml20.sign.assertion' => in_array($signed, ['assertion', 'both']),
     'signature.algorithm' => getenv('PEER_SIGNATURE_ALGORITHM'),
     'assertion.encryption' => getenv('PEER_ENCRYPTED') === '1',
     'validate.authnrequest' => true,
