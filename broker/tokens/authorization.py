@@ -25,9 +25,10 @@ from broker.tokens.authorization_checks import (
     RawRequest,
 )
 from broker.tokens.clients import find_named_client
-from broker.tokens.errors import OAuthError
+from broker.tokens.errors import InvalidRequest, LoginRequired, OAuthError
 from broker.tokens.models import AuthorizationCode
 from broker.tokens.printable import is_printable
+from broker.tokens.verification import OUTLIVED_HINTS, verify_id_token_hint
 from broker.traces.collector import Collector
 
 CODE_BYTES = 32
@@ -57,6 +58,8 @@ class AuthorizationRequest:
     max_age: int | None
     login_hint: str
     identity_provider_hint: str
+    expected_subject: str
+    """Whose answer it must be, from an id_token_hint; empty: anybody's."""
 
 
 class AuthorizationRefused(BrokerError):
@@ -83,6 +86,7 @@ def read_authorization_request(
     client, return_to = raw.known_client, _return_address(raw)
     try:
         _run(REQUEST_CHECKS, raw, collector)
+        expected_subject = _read_hint(raw, collector)
     except OAuthError as error:
         raise AuthorizationRefused(error, client=client, return_to=return_to) from error
     return AuthorizationRequest(
@@ -95,6 +99,7 @@ def read_authorization_request(
         max_age=int(raw.value("max_age")) if raw.value("max_age") else None,
         login_hint=raw.value("login_hint"),
         identity_provider_hint=raw.value("idp_hint"),
+        expected_subject=expected_subject,
     )
 
 
@@ -144,6 +149,22 @@ def issue_code(
 def _find_client(raw_parameters: Mapping[str, list[str]]) -> Client | None:
     named = raw_parameters.get("client_id", [])
     return find_named_client(named[0]) if len(named) == 1 else None
+
+
+def _read_hint(raw: RawRequest, collector: Collector | None) -> str:
+    """The subject of the client's id_token_hint (OpenID Connect Core 3.1.2.1): nobody else may be answered for."""
+    token = raw.value("id_token_hint")
+    if not token:
+        return ""
+    try:
+        hint = verify_id_token_hint(token, now=timezone.now(), trace=collector)
+    except BrokerError as error:
+        refusal = LoginRequired if error.code in OUTLIVED_HINTS else InvalidRequest
+        raise refusal("id_token_hint", detail=error.code, expected=error.expected, actual=error.actual) from error
+    if hint.client.pk != raw.known_client.pk:
+        expected, actual = raw.known_client.client_id, hint.client.client_id
+        raise InvalidRequest("id_token_hint", detail="another client's", expected=expected, actual=actual)
+    return hint.subject
 
 
 def _return_address(raw: RawRequest) -> ReturnAddress:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from broker import limits
 from broker.errors import BrokerError
 from broker.registry.models import Client
+from broker.tokens.clients import is_in_use
 from broker.tokens.errors import (
     InvalidRequest,
     InvalidScope,
@@ -74,10 +75,8 @@ def check_client_signs_people_on(raw: RawRequest) -> None:
 
 def check_application_enabled(raw: RawRequest) -> None:
     """Neither the client nor its application is switched off or retired."""
-    client = raw.known_client
-    application = client.application
-    if not client.enabled or application is None or not application.enabled or application.retired_at:
-        raise BrokerError("signon.application_disabled", expected="enabled", actual=client.client_id)
+    if not is_in_use(raw.known_client):
+        raise BrokerError("signon.application_disabled", expected="enabled", actual=raw.known_client.client_id)
 
 
 def check_redirect_uri(raw: RawRequest) -> None:
@@ -89,10 +88,11 @@ def check_redirect_uri(raw: RawRequest) -> None:
 
 
 def check_characters(raw: RawRequest) -> None:
-    """No parameter holds a control character or what is not UTF-8, or is longer than `limits.PARAMETER_CHARS`."""
+    """No parameter holds a control character or what is not UTF-8, or is longer than its limit."""
     for name, values in raw.raw_parameters.items():
+        longest = limits.JWT_ID_TOKEN_BYTES if name == "id_token_hint" else limits.PARAMETER_CHARS
         for text in (name, *values):
-            if len(text) > limits.PARAMETER_CHARS or not is_printable(text):
+            if len(text) > longest or not is_printable(text):
                 raise InvalidRequest("characters", detail=name[:100], expected="printable text of bounded length")
 
 

@@ -1,4 +1,4 @@
-"""Finding the client that a request names."""
+"""The client that a request names, and whether it is in use."""
 
 from broker.registry.models import Client
 from broker.registry.services import find_client
@@ -15,3 +15,11 @@ def find_named_client(raw_client_id: str) -> Client | None:
     if not raw_client_id or len(raw_client_id) > CLIENT_ID_CHARS or not is_printable(raw_client_id):
         return None
     return find_client(raw_client_id)
+
+
+def is_in_use(client: Client) -> bool:
+    """Whether neither the client nor its application is switched off or retired."""
+    application = client.application
+    if not client.enabled or client.retired_at is not None:
+        return False
+    return application is not None and application.enabled and application.retired_at is None

@@ -24,6 +24,8 @@ from broker.traces.collector import Collector
 
 SKEW = timedelta(seconds=5)
 """How far the clocks of our own web servers may differ."""
+OUTLIVED_HINTS = frozenset({"jwt.key", "jwt.expired"})
+"""How an ID token fails that may be an honest old one: its key is gone, or its end is too long ago."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,9 @@ from broker.tokens.authorization import (
     issue_code,
     read_authorization_request,
 )
-from broker.tokens.errors import OAuthError
+from broker.tokens.clients import is_in_use
+from broker.tokens.errors import LoginRequired, OAuthError
+from broker.tokens.subjects import subject_of
 from broker.traces.collector import Collector
 from federation.assertions import Answer, SignOnRequest
 
@@ -62,14 +64,18 @@ def respond(asked: dict[str, Any], *, session: Session, participant: Participant
     """The answer that carries a code; runs in the transaction that joins the session.
 
     The client is looked at again: what was registered when the sign-on began may have been withdrawn since. Raises
-    BrokerError (signon.application_disabled, oauth.redirect_uri) for a page of ours.
+    BrokerError (signon.application_disabled, oauth.redirect_uri) for a page of ours, and LoginRequired when the
+    person is another than the application's id_token_hint named.
     """
     client = find_client(asked["client_id"])
-    if client is None or not client.enabled or client.application_id != participant.application_id:
+    if client is None or not is_in_use(client) or client.application_id != participant.application_id:
         raise BrokerError("signon.application_disabled", expected="enabled", actual=asked["client_id"])
     if asked["redirect_uri"] not in client.redirect_uris:
         expected = " or ".join(client.redirect_uris)
         raise BrokerError("oauth.redirect_uri", expected=expected, actual=asked["redirect_uri"])
+    expected_subject = asked["expected_subject"]
+    if expected_subject and subject_of(client, session.person) != expected_subject:
+        raise LoginRequired("other_person", expected="the person of the id_token_hint", actual="another person")
     code = issue_code(
         client,
         session=session,
@@ -103,6 +109,7 @@ def _write_asked(request: AuthorizationRequest) -> dict[str, Any]:
         "scopes": list(request.scopes),
         "nonce": request.nonce,
         "code_challenge": request.code_challenge,
+        "expected_subject": request.expected_subject,
     }
 
 

@@ -11,14 +11,11 @@ from broker.errors import BrokerError
 from broker.registry.models import Client
 from broker.tokens.clients import find_named_client
 from broker.tokens.printable import is_printable
-from broker.tokens.verification import VerifiedHint, verify_id_token_hint
+from broker.tokens.verification import OUTLIVED_HINTS, VerifiedHint, verify_id_token_hint
 from broker.traces.collector import Collector
 
 CONTEXT = "logout.request"
 READ = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
-UNUSABLE_HINTS = frozenset({"jwt.key", "jwt.expired"})
-"""A hint signed with a key that is gone, or older than `limits.ID_TOKEN_HINT_AGE`, may be an honest old one. It counts
-as not sent: the person is asked, as for every request without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +126,9 @@ def _read_hint(token: str, *, now: datetime, trace: Collector) -> VerifiedHint |
     try:
         return verify_id_token_hint(token, now=now, trace=trace)
     except BrokerError as error:
-        if error.code in UNUSABLE_HINTS:
-            trace.note("The ID token is too old to say who is leaving: the person is asked.", code=error.code)
+        # An old one counts as not sent: the person is asked, as for every request without one.
+        if error.code in OUTLIVED_HINTS:
+            trace.note("The ID token is too old to say who is leaving.", code=error.code)
             return None
         detail = f"id_token_hint: {error.code}"
         raise BrokerError(
