@@ -94,7 +94,7 @@ class Migration(migrations.Migration):
                 ('enforcement', models.CharField(choices=[('observe', 'Observe'), ('warn', 'Warn'), ('enforce', 'Enforce')], default='enforce', max_length=8)),
                 ('created_at', models.DateTimeField()),
                 ('retired_at', models.DateTimeField(blank=True, null=True)),
-                ('application', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='clients', to='registry.application')),
+                ('application', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='clients', to='registry.application')),
             ],
             options={
                 'ordering': ['client_id'],

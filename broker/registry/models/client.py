@@ -39,7 +39,9 @@ class Client(models.Model):
 
     client_id = models.CharField(max_length=200)
     kind = models.CharField(max_length=8, choices=Kind.choices)
-    application = models.ForeignKey(Application, on_delete=models.CASCADE, related_name="clients", null=True)
+    application = models.ForeignKey(
+        Application, on_delete=models.CASCADE, related_name="clients", null=True, blank=True
+    )
     owner = models.EmailField(blank=True)
     enabled = models.BooleanField(default=True)
     authentication = models.CharField(
