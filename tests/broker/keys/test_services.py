@@ -403,10 +403,3 @@ def test_without_a_key_nothing_is_published_rather_than_an_empty_set():
     with pytest.raises(BrokerError) as caught:
         jwks()
     assert caught.value.code == "service.unavailable"
-
-
-# --- Limits ---------------------------------------------------------------------------------------------------------
-def test_a_key_outlives_what_it_signed_and_every_cache_of_the_jwks():
-    assert max(limits.ACCESS_TOKEN_LIFETIME, limits.ID_TOKEN_LIFETIME) <= limits.KEY_RETIRE
-    assert limits.KEY_POLL_INTERVAL + limits.JWKS_MAX_AGE < limits.KEY_ANNOUNCE
-    assert limits.KEY_RETIRE_ENCRYPTION >= limits.KEY_RETIRE
