@@ -37,6 +37,7 @@ STATIC_ROOT = VAR / "static"
 
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",  # its default configuration would put Unfold's admin site in the console's place
+    "unfold.contrib.filters",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

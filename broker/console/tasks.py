@@ -12,5 +12,5 @@ from broker import limits
 def forget() -> int:
     """Delete ended console sessions, and failures that no lockout counts any more. Returns how many of the latter."""
     SessionStore.clear_expired()
-    count, _ = AccessAttempt.objects.filter(attempt_time__lt=timezone.now() - limits.OPERATOR_LOCKOUT).delete()
+    count: int = AccessAttempt.objects.filter(attempt_time__lt=timezone.now() - limits.OPERATOR_LOCKOUT).delete()[0]
     return count

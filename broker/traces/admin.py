@@ -12,6 +12,7 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import TextFilter
 
 from broker.actors import ActorKind
 from broker.events.catalogue import TRACE_READ
@@ -27,12 +28,37 @@ STYLES: dict[str, str] = {Trace.Outcome.REFUSED: "cs-bad", Trace.Outcome.SUCCEED
 MISREAD = str.maketrans({"O": "0", "I": "1", "L": "1"})
 
 
+class ExactFilter(TextFilter):
+    """A field to type a value into. Offering the values would read the whole table for each page."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Trace]) -> QuerySet[Trace]:
+        """Those whose field is exactly what was typed."""
+        value = (self.value() or "").strip()
+        return queryset.filter(**{self.parameter_name: value}) if value else queryset
+
+
+class CodeFilter(ExactFilter):
+    title = "code"
+    parameter_name = "code"
+
+
+class ConnectionFilter(ExactFilter):
+    title = "identity provider"
+    parameter_name = "connection"
+
+
+class ApplicationFilter(ExactFilter):
+    title = "application"
+    parameter_name = "application"
+
+
 @admin.register(Trace)
 class TraceAdmin(ModelAdmin):
     """Traces, read only."""
 
     list_display = ("id", "started_at", "outcome_shown", "code", "connection", "application")
-    list_filter = ("outcome", "started_at", "code", "connection", "application")
+    list_filter = ("outcome", "started_at", CodeFilter, ConnectionFilter, ApplicationFilter)
+    list_filter_submit = True
     search_fields = ("id",)
     search_help_text = "The trace id of an error page, with or without its dash"
     ordering = ("-started_at",)
