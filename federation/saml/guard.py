@@ -78,7 +78,11 @@ def verify_response(raw: bytes, expectation: ResponseExpectation, *, trace: Coll
 
 def _parse(raw: bytes, title: str, trace: Collector) -> etree._Element:
     with recorded(f"{title} is readable", expected="XML in UTF-8 with elements and text only", trace=trace):
-        root = parse_message(raw)
+        try:
+            root = parse_message(raw)
+        except BrokerError:
+            trace.message(title, redacted(raw))
+            raise
     trace.message(title, redacted(root))
     return root
 

@@ -25,6 +25,7 @@ from federation.saml.algorithms import (
     SIGNATURE_METHODS,
     SignatureMethod,
 )
+from federation.saml.canonical import canonical_bytes, inclusive_prefixes, remove_signature
 from federation.saml.certificates import VerificationKey, verification_key
 from federation.saml.checks import Compared, run_checks
 from federation.saml.elements import get_child, id_of, local, octets_of
@@ -42,7 +43,6 @@ TRANSFORMS = clark(DS, "Transforms")
 TRANSFORM = clark(DS, "Transform")
 DIGEST_METHOD = clark(DS, "DigestMethod")
 DIGEST_VALUE = clark(DS, "DigestValue")
-INCLUSIVE_NAMESPACES = clark(EXCLUSIVE_C14N, "InclusiveNamespaces")
 
 # A KeyInfo is never used to choose a key; these are the forms in which honest senders describe one.
 _KEY_DESCRIPTIONS = {
@@ -73,7 +73,9 @@ class SignatureCase:
     @cached_property
     def covered(self) -> bytes:
         """What the signature covers: the very bytes that are digested, and later read."""
-        return _covered_bytes(self)
+        alone = standalone(self.signed)
+        remove_signature(alone)
+        return canonical_bytes(alone, get_child(self.reference, TRANSFORMS)[1])
 
 
 def verify_enveloped(
@@ -135,7 +137,7 @@ def check_transforms(case: SignatureCase) -> Compared:
     expected = "enveloped-signature, exclusive C14N"
     if algorithms != [ENVELOPED, EXCLUSIVE_C14N] or len(transforms[0]) > 0:
         raise BrokerError("saml.structure", expected=expected, actual=", ".join(str(one) for one in algorithms))
-    _inclusive_prefixes(transforms[1])
+    inclusive_prefixes(transforms[1])
     return expected, expected
 
 
@@ -174,7 +176,7 @@ def check_canonicalization_method(case: SignatureCase) -> Compared:
     actual = method.get("Algorithm")
     if actual != EXCLUSIVE_C14N:
         raise BrokerError("saml.algorithm", expected=EXCLUSIVE_C14N, actual=actual)
-    _inclusive_prefixes(method)
+    inclusive_prefixes(method)
     return EXCLUSIVE_C14N, actual
 
 
@@ -208,7 +210,7 @@ def check_digest(case: SignatureCase) -> Compared:
 def check_signature_value(case: SignatureCase) -> Compared:
     """SignedInfo was signed with one of the registered keys, of the kind that the method asks for."""
     method = get_child(case.signed_info, CANONICALIZATION_METHOD)
-    octets = _canonical_bytes(standalone(case.signed_info), method)
+    octets = canonical_bytes(standalone(case.signed_info), method)
     value = octets_of(get_child(case.signature, SIGNATURE_VALUE))
     algorithm = _signature_method(case)
     unusable = []
@@ -233,35 +235,6 @@ def check_signature_value(case: SignatureCase) -> Compared:
 VALUES = (check_digest, check_signature_value)
 
 
-def _covered_bytes(case: SignatureCase) -> bytes:
-    """The enveloped-signature transform and the canonical form of what is signed (XML Signature 6.6.4)."""
-    alone = standalone(case.signed)
-    signature = get_child(alone, SIGNATURE)
-    before, tail = signature.getprevious(), signature.tail or ""
-    # lxml takes the text behind an element away with it; the transform takes the element only.
-    if before is None:
-        alone.text = (alone.text or "") + tail
-    else:
-        before.tail = (before.tail or "") + tail
-    alone.remove(signature)
-    return _canonical_bytes(alone, get_child(case.reference, TRANSFORMS)[1])
-
-
-def _canonical_bytes(alone: etree._Element, method: etree._Element) -> bytes:
-    """Exclusive C14N of a document's root with the PrefixList of `method`. Raises saml.structure."""
-    try:
-        octets: bytes = etree.tostring(
-            alone,
-            method="c14n",
-            exclusive=True,
-            with_comments=False,
-            inclusive_ns_prefixes=_inclusive_prefixes(method) or None,
-        )
-    except etree.LxmlError as error:
-        raise BrokerError("saml.structure", detail=f"no canonical form: {error}") from error
-    return octets
-
-
 def _signature_method_uri(case: SignatureCase) -> str:
     return get_child(case.signed_info, SIGNATURE_METHOD).get("Algorithm", "")
 
@@ -280,14 +253,6 @@ def _digest_name(case: SignatureCase) -> str:
     if uri not in accepted:
         raise BrokerError("saml.algorithm", expected="SHA-2", actual=uri)
     return accepted[uri]
-
-
-def _inclusive_prefixes(method: etree._Element) -> list[str]:
-    """The PrefixList of a canonicalisation. Raises saml.structure for any other parameter."""
-    names = [child.tag for child in method]
-    if names not in ([], [INCLUSIVE_NAMESPACES]):
-        raise BrokerError("saml.structure", expected="InclusiveNamespaces", actual=_locals(names))
-    return method[0].get("PrefixList", "").split() if names else []
 
 
 def _holds(key: VerificationKey, method: SignatureMethod, value: bytes, octets: bytes) -> bool:

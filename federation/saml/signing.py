@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from lxml import etree
 
 from federation.saml import algorithms
+from federation.saml.canonical import canonical_bytes
 from federation.saml.elements import id_of
 from federation.saml.names import DS, ENVELOPED, EXCLUSIVE_C14N
 from federation.saml.parsing import parse_message
@@ -34,7 +35,7 @@ def sign_enveloped(xml: bytes, *, signer: Signer) -> bytes:
     The root bears an ID. `xml` is our own, of at most `limits.SAML_MESSAGE_BYTES`.
     """
     root = parse_message(xml)
-    digest = hashlib.sha256(_canonical(root)).digest()
+    digest = hashlib.sha256(canonical_bytes(root)).digest()
     # Written in canonical form, so that these bytes are what is signed and what every verifier makes of them.
     signed_info = (
         f'<ds:SignedInfo xmlns:ds="{DS}">'
@@ -61,11 +62,6 @@ def sign_query(query: str, *, signer: Signer) -> str:
     octets = f"{query}&SigAlg={quote(algorithms.RSA_SHA256, safe='')}"
     value = signer.private_key.sign(octets.encode("ascii"), PKCS1v15(), SHA256())
     return f"{octets}&Signature={quote(_base64(value), safe='')}"
-
-
-def _canonical(root: etree._Element) -> bytes:
-    octets: bytes = etree.tostring(root, method="c14n", exclusive=True, with_comments=False)
-    return octets
 
 
 def _base64(octets: bytes) -> str:

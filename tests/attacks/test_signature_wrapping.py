@@ -334,6 +334,14 @@ def no_reference(signature: Element) -> None:
     take(one(signature, "ds:SignedInfo/ds:Reference"))
 
 
+def foreign_in_signed_info(signature: Element) -> None:
+    etree.SubElement(one(signature, "ds:SignedInfo"), "{urn:example}Thing")
+
+
+def foreign_in_reference(signature: Element) -> None:
+    etree.SubElement(one(signature, ".//ds:Reference"), "{urn:example}Thing")
+
+
 def with_object(signature: Element) -> None:
     etree.SubElement(signature, f"{{{DS}}}Object")
 
@@ -393,6 +401,8 @@ ALGORITHM = "saml.algorithm"
 BENT: dict[str, tuple[Callable[[Element], None], str]] = {
     "two references": (two_references, STRUCTURE),
     "no reference": (no_reference, STRUCTURE),
+    "foreign element in SignedInfo": (foreign_in_signed_info, STRUCTURE),
+    "foreign element in Reference": (foreign_in_reference, STRUCTURE),
     "empty URI": (_set(".//ds:Reference", "URI", ""), STRUCTURE),
     "no URI": (_set(".//ds:Reference", "URI", None), STRUCTURE),
     "URI of another element": (_set(".//ds:Reference", "URI", "#_other"), STRUCTURE),
