@@ -49,7 +49,7 @@ class Demonstration:
             *(Program(one, (sys.executable, "-m", "demo.application", one, *options)) for one in APPLICATIONS),
         )
 
-    def load(self) -> None:
+    def load(self, is_new: bool) -> None:  # noqa: FBT001 - the start's signature
         """`manage.py apply` the company's configuration, if it or what it names changed since the last time."""
         from django.core.management import CommandError, call_command  # the start has set Django up by now
 
@@ -57,7 +57,7 @@ class Demonstration:
         for name in ("company.yaml", METADATA_FILE, *(f"{one}.secret" for one in APPLICATIONS)):
             digest.update((self.folder / name).read_bytes())
         applied = self.folder / "applied"
-        if applied.exists() and applied.read_text() == digest.hexdigest():
+        if not is_new and applied.exists() and applied.read_text() == digest.hexdigest():
             return
         said = io.StringIO()
         try:

@@ -35,7 +35,7 @@ class Business:
 BUSINESSES = {
     one.client_id: one
     for one in (
-        Business("crm", Look("Acme CRM", "Customers and orders", "C", "teal"), "CRM", "Sign on to see your customers."),
+        Business("crm", Look("Acme CRM", "Customers and orders", "C", "blue"), "CRM", "Sign on to see your customers."),
         Business(
             "hr", Look("Acme HR portal", "Leave and payroll", "H", "plum"), "HR portal", "Sign on to see your leave."
         ),

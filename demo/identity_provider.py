@@ -173,7 +173,7 @@ class IdentityProvider:
         choices = "".join(
             f'<li><form method="post" action="/login"><input type="hidden" name="request" value="{handle}">'
             f'<button name="person" value="{login}"><strong>{escape(person.name)}</strong>'
-            f"<small>{escape(person.department)} · {escape(person.email)}</small></button></form></li>"
+            f"<small>{escape(person.department)}</small><small>{escape(person.email)}</small></button></form></li>"
             for login, person in PEOPLE.items()
         )
         fresh = (

@@ -74,7 +74,7 @@ class Look:
         }
 
 
-_ICON_FILL = {"amber": "#a84300", "teal": "#00696b", "plum": "#7a2a78"}
+_ICON_FILL = {"amber": "#a84300", "blue": "#1d4f9f", "plum": "#7a2a78"}
 
 
 def rows(pairs: dict[str, str]) -> str:

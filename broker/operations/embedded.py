@@ -55,8 +55,8 @@ class Companions:
     ports: Mapping[str, int] = field(default_factory=dict)
     prepare: Callable[[Path], Sequence[Program]] = lambda _var: ()
     """Given `var`, makes what the programs need and returns them. Runs before the database is there."""
-    load: Callable[[], None] = lambda: None
-    """Runs once the database is there."""
+    load: Callable[[bool], None] = lambda _is_new: None
+    """Runs once the database is there; told whether it is new."""
 
 
 def run(
@@ -79,17 +79,17 @@ def run(
     try:
         check_ports({"Countersign": port, **companions.ports}, remedy=remedy)
         prepare_folder(var)
-        with _claim(var), Supervisor(var / "log", working_folder=ROOT) as supervisor:
+        with claim_folder(var), Supervisor(var / "log", working_folder=ROOT) as supervisor:
             for program in companions.prepare(var):
                 supervisor.start(program)
-            prepare_database()
-            companions.load()
+            companions.load(prepare_database())
             for program in programs(port):
                 supervisor.start(program)
             supervisor.wait_until(lambda: is_ready(port), what="the web server", seconds=READY_SECONDS)
             # Last, so that no password is made that is never shown.
             announce(make_first_operators(operators))
             supervisor.watch()
+            sys.stderr.write("\nStopping ...\n")
     except StopAsked:
         return 0
     except (CannotStart, ProgramStopped) as problem:
@@ -155,8 +155,11 @@ def prepare_folder_or_exit() -> None:
         sys.exit(f"countersign: {problem}")
 
 
-def prepare_database() -> None:
-    """Bring the database, the static files and the keys up to date. Raises CannotStart."""
+def prepare_database() -> bool:
+    """Bring the database, the static files and the keys up to date. Returns whether the database is new.
+
+    Raises CannotStart.
+    """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "broker.settings")
     import django  # after `prepare_folder`, like everything that reads the settings
 
@@ -171,6 +174,7 @@ def prepare_database() -> None:
 
     try:
         executor = MigrationExecutor(connection)
+        is_new = not executor.loader.applied_migrations
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
         ensure_keys(SYSTEM)
@@ -178,6 +182,7 @@ def prepare_database() -> None:
         first_line = str(error).strip().partition("\n")[0]
         raise CannotStart(f"the database cannot be used: {first_line}") from error
     _collect_static()
+    return is_new
 
 
 def make_first_operators(operators: Sequence[tuple[str, str]]) -> list[NewOperator]:
@@ -197,13 +202,15 @@ def make_first_operators(operators: Sequence[tuple[str, str]]) -> list[NewOperat
 def programs(port: int) -> tuple[Program, ...]:
     """The web server and the worker."""
     environment = {"DJANGO_SETTINGS_MODULE": "broker.settings", "PYTHONUNBUFFERED": "1"}
-    web = (sys.executable, "-m", "granian", "--interface", "wsgi", "--host", HOST, "--port", str(port))
-    web += ("--workers", "1", "--blocking-threads", str(WEB_THREADS), "--no-ws", "--log-level", "warning")
-    web += ("--workers-kill-timeout", str(WEB_STOP_SECONDS), "broker.wsgi:application")
-    worker = (sys.executable, "-m", "celery", "-A", "broker.celery:app", "worker", "--beat", "--pool", "threads")
-    worker += ("--concurrency", str(WORKER_THREADS), "--loglevel", "warning")
-    worker += ("--without-gossip", "--without-mingle", "--without-heartbeat")
-    return Program("web", web, environment), Program("worker", worker, environment)
+    python = (sys.executable, "-m")
+    web = f"granian --interface wsgi --host {HOST} --port {port} --workers 1 --blocking-threads {WEB_THREADS}"
+    web += f" --no-ws --workers-kill-timeout {WEB_STOP_SECONDS} --log-level warning broker.wsgi:application"
+    worker = f"celery -A broker.celery:app worker --beat --pool threads --concurrency {WORKER_THREADS}"
+    worker += " --without-gossip --without-mingle --without-heartbeat --loglevel warning"
+    return (
+        Program("web", (*python, *web.split()), environment),
+        Program("worker", (*python, *worker.split()), environment),
+    )
 
 
 def is_ready(port: int) -> bool:
@@ -221,8 +228,11 @@ def is_ready(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def _claim(var: Path) -> Iterator[None]:
-    """Two starts in one folder would fight over its queue and its schedule."""
+def claim_folder(var: Path) -> Iterator[None]:
+    """Hold `var` for this start: two in one folder would fight over its queue and its schedule.
+
+    Raises CannotStart when another one holds it.
+    """
     with (var / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

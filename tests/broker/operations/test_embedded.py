@@ -97,6 +97,23 @@ def test_a_taken_port_is_one_clear_line() -> None:
     assert str(problem.value) == f"port {port} (Countersign) is taken by another program; {REMEDY}"
 
 
+def test_two_starts_in_one_folder_are_one_clear_line(tmp_path: Path) -> None:
+    first, second = (embedded.claim_folder(tmp_path) for _start in range(2))
+    with first, pytest.raises(embedded.CannotStart, match=r"another Countersign runs from \S+; stop it, or set"):
+        second.__enter__()
+    with embedded.claim_folder(tmp_path):
+        assert (tmp_path / "lock").exists()
+
+
+def test_it_says_in_one_line_what_is_in_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "var").write_text("a file in the way")
+    before = os.umask(0o022)
+    status = embedded.run(var=tmp_path / "var", port=free_port(), announce=lambda _new: None, remedy=REMEDY)
+    os.umask(before)
+    assert status == 1
+    assert re.fullmatch(r"countersign: the folder \S+ cannot be used: .*\n", capsys.readouterr().err)
+
+
 @pytest.mark.parametrize("port", [0, -1, 65_536])
 def test_what_is_no_port_is_one_clear_line(port: int) -> None:
     with pytest.raises(embedded.CannotStart, match=f"{port} is not a port"):
@@ -143,17 +160,6 @@ def test_it_starts_from_nothing_and_stops_without_a_trace(tmp_path: Path) -> Non
     said = [first.stdout.readline() for _line in range(4)]
     assert said[0] == f"Countersign answers at http://localhost:{port} (Ctrl-C stops it).\n"
     assert len([line for line in said if re.search(r"one-time password \S{20}", line)]) == 2
-
-    # The same folder twice would be two workers on one queue.
-    other = environment | {"BROKER_BASE_URL": f"http://localhost:{free_port()}"}
-    second = subprocess.run(command, cwd=ROOT, env=other, capture_output=True, text=True, check=False)
-    assert second.returncode == 1
-    assert re.fullmatch(r"countersign: another Countersign runs from .*\n", second.stderr)
-
-    # And the same port twice is one line.
-    third = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert third.returncode == 1
-    assert re.fullmatch(rf"countersign: port {port} .* is taken by another program; .*\n", third.stderr)
 
     started = descendants(first.pid)
     assert len(started) >= 4  # the watchman, the web server and its worker, Celery and its beat

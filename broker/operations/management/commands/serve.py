@@ -13,7 +13,7 @@ from broker.operations import embedded
 
 class Command(BaseCommand):
     help = "Prepare the database and run the web server and the worker until Ctrl-C."
-    requires_system_checks: Sequence[str] = ()
+    requires_system_checks: tuple[str, ...] = ()
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         port = embedded.listening_port(settings.BROKER_BASE_URL)
