@@ -117,6 +117,6 @@ RESOURCE_TOKEN_SECONDS_MAX = 3_600
 """The longest life of an access token that a resource may ask for."""
 CONFIGURATION_BYTES = 16 * 1024 * 1024
 """One configuration file, and any file that it names."""
-CONFIGURATION_NODES = 1_000_000
+CONFIGURATION_NODES = 300_000
 """Values in one configuration file, each use of an alias counted again."""
 CONFIGURATION_DEPTH = 12

@@ -27,17 +27,32 @@ def parse(raw: bytes) -> Value:
     if len(raw) > limits.CONFIGURATION_BYTES:
         raise BadDocument(1, "", f"the file has more than {limits.CONFIGURATION_BYTES} bytes")
     try:
-        node = _LOADER(raw.decode("utf-8-sig")).get_single_node()
+        text = raw.decode("utf-8-sig")
+        _check_depth(text)
+        node = _LOADER(text).get_single_node()
     except UnicodeDecodeError as error:
         raise BadDocument(raw[: error.start].count(b"\n") + 1, "", "the file is not UTF-8") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise BadDocument(line, "", f"not YAML: {error.problem or error.context}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise BadDocument(1, "", f"not YAML: {str(error) or 'nested too deeply'}") from error
+    except yaml.YAMLError as error:
+        raise BadDocument(1, "", f"not YAML: {error}") from error
     if node is None:
         raise BadDocument(1, "", "the file is empty")
     return _Walk().value(node, "", depth=0)
+
+
+def _check_depth(text: str) -> None:
+    """Events come one after the other, where nodes come by recursion: libyaml's composer overruns the stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > limits.CONFIGURATION_DEPTH:
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise BadDocument(line, "", f"nested more than {limits.CONFIGURATION_DEPTH} deep")
 
 
 class _Walk:

@@ -65,8 +65,8 @@ def _dangling(
 ) -> Iterator[Problem]:
     """References to what will not be there; not judged where the party meant may be one without a readable name."""
     unreadable = {sections()[name].kind for name in nameless}
-    if "applications" in nameless:
-        unreadable.add("client")
+    unreadable |= {"client"} if "applications" in nameless else set()
+    unreadable |= {"scope"} if "resources" in nameless or ("resource", final.get("resource")) not in names else set()
     for field_name, kind, wanted in section.references(final):
         if (kind, wanted) not in names and kind not in unreadable:
             text = f"there is no {kind.replace('_', ' ')} {wanted}"

@@ -77,7 +77,9 @@ class FlowsSection(Section):
 
     def references(self, values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         """See Section."""
-        return [("client", "client", values["client"]), ("resource", "resource", values["resource"])]
+        resource = values["resource"]
+        scopes = [("scopes", "scope", f"{scope} of {resource}") for scope in values.get("scopes", ())]
+        return [("client", "client", values["client"]), ("resource", "resource", resource), *scopes]
 
     def faults(self, values: Mapping[str, Any], *, is_new: bool) -> list[tuple[str, str]]:
         """See Section."""

@@ -49,6 +49,10 @@ class ResourcesSection(Section):
             for row in Resource.objects.prefetch_related("introspectors")
         }
 
+    def names(self, key: str, values: Mapping[str, Any]) -> set[tuple[str, str]]:
+        """See Section. Flows refer to its scopes."""
+        return super().names(key, values) | {("scope", f"{scope} of {key}") for scope in values.get("scopes", ())}
+
     def references(self, values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         """See Section."""
         return [("introspectors", "client", client_id) for client_id in values.get("introspectors", ())]
