@@ -26,6 +26,12 @@ class OperatorForm(forms.ModelForm):
     class Meta:
         model = Operator
         fields = ("email", "name", "role", "person", "is_active")
+        labels = {"email": "E-mail address", "is_active": "Open"}
+        help_texts = {
+            "role": "A viewer sees everything and changes nothing; an operator may do everything.",
+            "person": "Ties the account to a person: when that person's account closes, so does this one.",
+            "is_active": "A closed account is out of the console at its next request.",
+        }
 
     def clean_email(self) -> str:
         return services.normalise_email(self.cleaned_data["email"])

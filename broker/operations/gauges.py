@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from django.db import DatabaseError
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 
@@ -12,10 +13,13 @@ from broker.sessions.models import Session
 
 
 def read_gauges() -> Iterable[Metric]:
-    """All gauges, in the order of their names."""
-    yield _days_left()
-    yield _live_sessions()
-    yield from _book()
+    """All gauges. Without a database only the one that says so: the counters of the page are worth having then."""
+    try:
+        gauges = [_days_left(), _live_sessions(), *_book()]
+    except DatabaseError:
+        gauges = []
+    answers = GaugeMetricFamily("countersign_database_up", "Whether the database answered this scrape", bool(gauges))
+    return [answers, *gauges]
 
 
 def _days_left() -> Metric:

@@ -6,6 +6,7 @@ import sys
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError, connection
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -59,7 +60,9 @@ def test_live_sessions_are_those_that_would_still_be_accepted(client):
     Session.objects.filter(pk=ended.pk).update(ended_at=now)
     Session.objects.filter(pk=expired.pk).update(expires_at=now - timedelta(seconds=1))
     Session.objects.filter(pk=idle.pk).update(last_used_at=now - limits.SESSION_IDLE - timedelta(seconds=1))
-    assert scrape(client)[("countersign_sessions_live",)] == 1
+    page = scrape(client)
+    assert page[("countersign_sessions_live",)] == 1
+    assert page[("countersign_database_up",)] == 1
 
 
 def test_days_left_count_to_the_last_certificate_of_an_identity_provider(client):
@@ -84,6 +87,17 @@ def test_a_scrape_costs_few_queries_however_many_parties_there_are(client, djang
         make_identity_provider(slug=f"idp-{number}")
     with django_assert_max_num_queries(10):
         client.get("/metrics")
+
+
+def test_a_lost_database_still_leaves_the_counters(client, monkeypatch):
+    def lose(*_arguments, **_options):
+        raise OperationalError
+
+    monkeypatch.setattr(connection, "cursor", lose)
+    page = scrape(client)
+    assert page[("countersign_database_up",)] == 0
+    assert ("countersign_sessions_live",) not in page
+    assert any(name.startswith("process_") for name, *_ in page)
 
 
 COUNT = """
