@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import copy
 import re
 
 from lxml import etree
@@ -61,6 +62,9 @@ def standalone(element: etree._Element) -> etree._Element:
 
     It carries the namespace declarations of its ancestors: the PrefixList of a canonicalisation may name them.
     """
+    if element.getparent() is None:
+        return copy.deepcopy(element)
+    # Only serialising writes the declarations of the ancestors too; a deep copy leaves out what it sees no use of.
     return etree.fromstring(etree.tostring(element, with_tail=False), _parser())
 
 

@@ -450,6 +450,23 @@ def test_bent_signature_is_refused(desk: Desk, name: str, sign: str) -> None:
     assert desk.code(etree.tostring(root)) == code
 
 
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        ("two references", "one reference"),
+        ("no reference", "one reference"),
+        ("no transforms", "reference children"),
+        ("HMAC", "signature method"),
+        ("MD5 digest", "digest method"),
+    ],
+)
+def test_bent_signature_is_refused_before_anything_is_computed(desk: Desk, name: str, check: str) -> None:
+    root = etree.fromstring(desk.respond())
+    BENT[name][0](one(root, ".//ds:Signature"))
+    desk.refusal(etree.tostring(root))
+    assert desk.trace.entries[-1]["name"] == f"response signature {check}"
+
+
 @pytest.mark.parametrize("value", ["", "AAAA", "A", "!!!!", "AAAA====", "\N{GREEK SMALL LETTER ALPHA}AAA"])
 @pytest.mark.parametrize("path", [".//ds:SignatureValue", ".//ds:DigestValue"])
 def test_value_that_is_no_signature_is_refused(desk: Desk, path: str, value: str) -> None:

@@ -155,7 +155,9 @@ def _second_data(root: etree._Element) -> None:
 
 
 def _nested_data(root: etree._Element) -> None:
-    find(root, ".//xenc:EncryptedData/ds:KeyInfo").append(copy.deepcopy(find(root, ".//xenc:EncryptedData")))
+    nested = copy.deepcopy(find(root, ".//xenc:EncryptedData"))
+    nested.remove(find(nested, "ds:KeyInfo"))
+    find(root, ".//xenc:EncryptedData/ds:KeyInfo").append(nested)
 
 
 def _no_data(root: etree._Element) -> None:

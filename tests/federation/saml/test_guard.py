@@ -431,6 +431,28 @@ def test_every_refusal_leaves_exactly_one_failed_check_in_the_trace(desk: Desk, 
     assert [entry["passed"] for entry in desk.trace.entries if entry["type"] == "check"].count(False) == 1
 
 
+@pytest.mark.parametrize(
+    ("flaw", "check"),
+    [
+        ("sha1", "response signature signature method"),
+        ("sha1_digest", "response signature digest method"),
+        ("changed_subject", "response signature digest"),
+        ("unknown_key", "response signature signature value"),
+        ("two_assertions", "response children"),
+        ("refused_with_assertion", "response one kind"),
+        ("wrong_issuer", "response issuer"),
+        ("wrong_recipient", "assertion bearer confirmation"),
+        ("transient", "subject name id format"),
+        ("unsigned", "signed"),
+        ("refused", "status"),
+        ("cut_off", "SAML answer is readable"),
+    ],
+)
+def test_check_that_fails_is_the_one_that_says_what_is_wrong(desk: Desk, flaw: str, check: str) -> None:
+    desk.refusal(desk.respond(flaw=flaw))
+    assert [entry["name"] for entry in desk.trace.entries if entry.get("passed") is False] == [check]
+
+
 def test_trace_shows_the_message_without_signatures_and_ciphertexts(desk: Desk) -> None:
     desk.verify(desk.respond(sign="both", encrypt="gcm"))
     messages = [entry["text"] for entry in desk.trace.entries if entry["type"] == "message"]

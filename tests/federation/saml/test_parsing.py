@@ -32,9 +32,17 @@ def test_text_is_read_as_it_stands() -> None:
 
 def test_copy_of_an_element_knows_the_namespaces_around_it_and_not_the_text_behind() -> None:
     inner = parse_message(b'<r xmlns:x="urn:x" xmlns="urn:r"><a v="x:1"> <b/>t </a>behind</r>')[0]
-    copy = standalone(inner)
-    assert copy.getroottree().getroot() is copy
-    assert copy.nsmap == {"x": "urn:x", None: "urn:r"}
-    assert etree.tostring(copy).endswith(b"</a>")
-    copy.set("v", "changed")
+    alone = standalone(inner)
+    assert alone.getroottree().getroot() is alone
+    assert alone.nsmap == {"x": "urn:x", None: "urn:r"}
+    assert etree.tostring(alone).endswith(b"</a>")
+    alone.set("v", "changed")
     assert inner.get("v") == "x:1"
+
+
+def test_copy_of_a_root_is_another_document() -> None:
+    root = parse_message(b'<r xmlns:x="urn:x" v="x:1"><b/>&#13;</r>')
+    copy = standalone(root)
+    copy[0].tag = "c"
+    assert etree.tostring(root) == b'<r xmlns:x="urn:x" v="x:1"><b/>&#13;</r>'
+    assert etree.tostring(copy) == b'<r xmlns:x="urn:x" v="x:1"><c/>&#13;</r>'
