@@ -6,16 +6,13 @@ from io import StringIO
 
 import pytest
 import time_machine
-from django.contrib import admin
 from django.core.management import CommandError, call_command
-from django.test import RequestFactory
 from django.utils import timezone
 
 from broker import limits
 from broker.actors import SYSTEM
 from broker.console.models import Operator
 from broker.events.models import Event
-from broker.http import adopt_trace_id
 from broker.keys.doctor import check_keys
 from broker.keys.health import check_signing_keys
 from broker.keys.models import SigningKey
@@ -76,50 +73,64 @@ def test_the_task_moves_keys_on(keys, clock):
 
 
 # --- Console --------------------------------------------------------------------------------------------------------
-def request_of(role):
-    request = RequestFactory().post("/admin/keys/signingkey/")
-    request.user = Operator(email=f"{role}@acme.example", name="x", role=role, created_at=timezone.now())
-    adopt_trace_id(request, "TRACE-00001")
-    return request
+LIST = "/admin/keys/signingkey/"
 
 
-class Messages(list):
-    def add(self, level, message, extra_tags):
-        self.append(message)
+@pytest.fixture
+def console(client):
+    """`console(role)`: a browser in which an operator of this role is signed in."""
+
+    def sign_in(role):
+        operator = Operator(
+            email=f"{role}@acme.example", name="x", role=role, must_change_password=False, created_at=timezone.now()
+        )
+        operator.set_password("correct-horse-battery")
+        operator.save()
+        client.force_login(operator, backend="broker.console.backends.OperatorBackend")
+        return client
+
+    return sign_in
 
 
-def test_an_operator_announces_successors_in_the_console(keys):
-    shown = admin.site._registry[SigningKey]
-    request = request_of(Operator.Role.OPERATOR)
-    request._messages = Messages()
-    actions = shown.get_actions(request)
-    actions["announce_successors"][0](shown, request, SigningKey.objects.filter(use=Use.TOKEN))
+def announce_in(browser):
+    chosen = list(SigningKey.objects.filter(use=Use.TOKEN).values_list("pk", flat=True))
+    return browser.post(LIST, {"action": "announce_successors", "_selected_action": chosen}, follow=True)
+
+
+def test_an_operator_announces_successors_in_the_console(keys, console):
+    page = announce_in(console("operator")).content.decode()
     announced = SigningKey.objects.filter(state=State.ANNOUNCED)
     assert sorted(announced.values_list("use", "algorithm")) == [("token", "ES256"), ("token", "RS256")]
-    assert len(request._messages) == 2
-    event = Event.objects.filter(subject_id=announced[0].kid).get()
-    assert (event.actor_kind, event.actor_id) == ("operator", "operator@acme.example")
+    for key in announced:
+        assert f"{key.kid} is announced and signs from 2026-03-02 12:00 UTC" in page
+        event = Event.objects.filter(subject_id=key.kid).get()
+        assert (event.actor_kind, event.actor_id) == ("operator", "operator@acme.example")
 
 
-def test_a_viewer_sees_keys_and_changes_none(keys):
-    shown = admin.site._registry[SigningKey]
-    request = request_of(Operator.Role.VIEWER)
-    assert shown.has_view_permission(request)
-    assert "announce_successors" not in shown.get_actions(request)
+def test_a_viewer_sees_keys_and_announces_none(keys, console):
+    browser = console("viewer")
+    assert keys[0].kid in browser.get(LIST).content.decode()
+    announce_in(browser)
+    assert SigningKey.objects.count() == 4
 
 
 @pytest.mark.parametrize("role", list(Operator.Role))
-def test_nobody_adds_changes_or_deletes_a_key_by_hand(role):
-    shown, request = admin.site._registry[SigningKey], request_of(role)
-    assert not shown.has_add_permission(request)
-    assert not shown.has_change_permission(request)
-    assert not shown.has_delete_permission(request)
+def test_nobody_adds_changes_or_deletes_a_key_by_hand(role, keys, console):
+    browser, before = console(role), list(SigningKey.objects.order_by("pk").values())
+    assert browser.get(f"{LIST}add/").status_code == 403
+    assert browser.post(f"{LIST}{keys[0].pk}/change/", {"state": "retired"}).status_code == 403
+    assert browser.post(f"{LIST}{keys[0].pk}/delete/", {"post": "yes"}).status_code == 403
+    browser.post(LIST, {"action": "delete_selected", "_selected_action": [keys[0].pk], "post": "yes"})
+    assert list(SigningKey.objects.order_by("pk").values()) == before
 
 
-def test_the_private_side_is_on_no_page(keys):
-    shown = admin.site._registry[SigningKey]
-    for names in (shown.fields, shown.list_display, shown.search_fields, shown.list_filter):
-        assert "private_key_sealed" not in names
+def test_the_private_side_is_on_no_page(keys, console):
+    browser = console("operator")
+    for key in keys:
+        page = browser.get(f"{LIST}{key.pk}/change/").content.decode()
+        assert key.kid in page
+        assert key.private_key_sealed[:40] not in page
+        assert key.private_key_sealed[:40] not in browser.get(LIST).content.decode()
 
 
 # --- Health ---------------------------------------------------------------------------------------------------------
