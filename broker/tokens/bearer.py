@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from broker import limits
 from broker.tokens.errors import InvalidRequest, InvalidToken
-from broker.tokens.requests import check_empty_query, read_form
+from broker.tokens.requests import FORM_TYPE, check_empty_query, read_form
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 
@@ -33,6 +33,7 @@ def _from_header(request: HttpRequest) -> str:
 
 
 def _from_form(request: HttpRequest) -> str:
-    if request.method != "POST" or not request.META.get("CONTENT_LENGTH", "").strip("0"):
+    """A body of another type is no place for a token (RFC 6750 section 2.2): it is not read."""
+    if request.method != "POST" or request.content_type != FORM_TYPE:
         return ""
     return read_form(request).get("access_token", "")

@@ -13,7 +13,6 @@ from broker.keys.models import SigningKey
 from broker.keys.services import public_keys
 from broker.keys.values import Expectation
 from broker.registry.models import Client
-from broker.registry.services import find_client
 from broker.tokens.attempts import Attempt
 from broker.tokens.clients import find_named_client
 from broker.tokens.errors import InsufficientScope, InvalidToken
@@ -73,7 +72,7 @@ def verify_access_token(token: str, *, needed_scope: str, attempt: Attempt, now:
     grant = _find_grant(str(claims["gid"]))
     if grant is None:
         raise InvalidToken("unknown_grant")
-    client = find_client(claims["client_id"])
+    client = find_named_client(claims["client_id"])
     if client is None or grant.client_id != client.pk:
         raise InvalidToken("client", actual=claims["client_id"])
     attempt.concerns(client)

@@ -18,24 +18,10 @@ from broker.tokens.models import AuthorizationCode, Grant, RefreshToken
 from broker.traces.models import Trace
 from broker.traces.services import read_trace
 from tests.broker.tokens.desk import TRACE_ID, post_form
+from tests.broker.tokens.refusals import assert_refused
 from tests.factories import make_client
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.broker.tokens.urls")]
-
-
-def assert_refused(response, *, error="invalid_grant", code="oauth.invalid_grant", status=400, reason):
-    """The answer of constant shape, the event with its reason, the trace with its code, and no token anywhere."""
-    body = response.json()
-    assert response.status_code == status
-    assert set(body) == {"error", "error_description", "code", "trace_id"}
-    assert (body["error"], body["code"]) == (error, code)
-    assert response["Cache-Control"] == "no-store"
-    assert response["Countersign-Trace"] == body["trace_id"]
-    event = Event.objects.filter(type="token.refused").latest("id")
-    assert (event.code, event.details["reason"], event.trace_id) == (code, reason, body["trace_id"])
-    trace = Trace.objects.get(pk=body["trace_id"])
-    assert (trace.outcome, trace.code) == ("refused", code)
-    assert not Event.objects.filter(type="token.issued", id__gt=event.id).exists()
 
 
 def test_a_code_brings_tokens_that_no_cache_keeps(desk):
