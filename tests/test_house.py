@@ -3,13 +3,13 @@
 import ast
 import io
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
-from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 PACKAGES = sorted(
     path
@@ -25,9 +25,12 @@ def relative(path: Path) -> str:
     return str(path.relative_to(settings.ROOT))
 
 
-def test_floors_doors_and_rooms_keep_their_import_contracts(capsys: pytest.CaptureFixture[str]) -> None:
-    status = lint_imports(config_filename=str(settings.ROOT / "pyproject.toml"), no_cache=True, no_logo=True)
-    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+def test_floors_doors_and_rooms_keep_their_import_contracts() -> None:
+    # In a process of its own: it would switch off the loggers of this one.
+    linter = Path(sys.executable).with_name("lint-imports")
+    run = subprocess.run([linter, "--no-cache", "--no-logo"], cwd=settings.ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "0 broken" in run.stdout
 
 
 @pytest.mark.django_db

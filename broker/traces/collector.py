@@ -25,15 +25,20 @@ class Collector:
 
     def message(self, title: str, text: str) -> None:
         """Record a decoded message. The caller has redacted it: no secret, no signature value, no token."""
-        self._add({"type": "message", "title": title, "text": text[: self.MESSAGE_CHARS]})
+        self._add({"type": "message", "title": self._cut(title), "text": self._cut(text, self.MESSAGE_CHARS)})
 
     def note(self, text: str, **values: object) -> None:
         """Record a fact, with its values."""
-        self._add({"type": "note", "text": text, "values": {key: self._cut(v) for key, v in values.items()}})
+        self._add({"type": "note", "text": self._cut(text), "values": {key: self._cut(v) for key, v in values.items()}})
 
     def _add(self, entry: dict[str, Any]) -> None:
         if len(self.entries) < self.ENTRIES_MAX:
             self.entries.append(entry)
 
-    def _cut(self, value: object) -> str:
-        return str(value)[: self.VALUE_CHARS]
+    def _cut(self, value: object, chars: int = VALUE_CHARS) -> str:
+        try:
+            text = str(value)
+        except Exception:  # noqa: BLE001 - whatever a foreign object raises, the attempt goes on
+            text = f"({type(value).__name__} without a text)"
+        # JSON from outside can hold half a surrogate pair, which no encoding would take.
+        return text[:chars].encode("utf-8", "backslashreplace").decode()
