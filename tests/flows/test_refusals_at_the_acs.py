@@ -94,10 +94,25 @@ def test_no_body_makes_us_stumble(company, body, kind):
 
 
 ANYTHING = st.text(max_size=60) | st.sampled_from(["", "0", "-1", "9" * 30, "\x00", "💥", "{}", "none login", "openid"])
-NAMES = (
-    "client_id redirect_uri response_type scope state nonce prompt max_age login_hint code_challenge"
-    " code_challenge_method response_mode idp_hint request flow email search"
-).split()
+NAMES = [
+    "client_id",
+    "redirect_uri",
+    "response_type",
+    "scope",
+    "state",
+    "nonce",
+    "prompt",
+    "max_age",
+    "login_hint",
+    "code_challenge",
+    "code_challenge_method",
+    "response_mode",
+    "idp_hint",
+    "request",
+    "flow",
+    "email",
+    "search",
+]
 PARAMETERS = st.dictionaries(st.sampled_from(NAMES), ANYTHING | st.lists(ANYTHING, max_size=2), max_size=8)
 
 
