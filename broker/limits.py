@@ -19,6 +19,12 @@ SAML_ATTRIBUTE_VALUE_CHARS = 4_096
 SAML_NAME_ID_CHARS = 1_024
 SAML_METADATA_BYTES = 2 * 1024 * 1024
 """Metadata of one entity; aggregates come later and are streamed."""
+SAML_ENTITY_ID_CHARS = 1_024
+"""SAML metadata 2.2.1."""
+SAML_CERTIFICATES = 20
+"""Of one role and use in metadata; more than a rollover needs."""
+SAML_ENCRYPTED_KEYS = 4
+"""In one encrypted assertion, one per recipient; each costs a private-key operation for each of our keys."""
 SAML_SKEW = timedelta(seconds=60)
 SAML_SKEW_MAX = timedelta(seconds=180)
 SAML_ANSWER_AGE = timedelta(minutes=10)

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from lxml import etree
 
+from broker import limits
 from broker.errors import BrokerError
 from federation.saml.algorithms import CIPHERS, GCM_CIPHERS, OAEP_DIGESTS, OAEP_MASKS, RSA_OAEP, RSA_OAEP_MGF1P
 from federation.saml.checks import Compared
@@ -33,8 +34,6 @@ DIGEST_METHOD = clark(DS, "DigestMethod")
 MASK = clark(XENC11, "MGF")
 OAEP_LABEL = clark(XENC, "OAEPparams")
 
-ENCRYPTED_KEYS_MAX = 4
-"""One per recipient; each costs a private-key operation for each of our keys."""
 _GCM_IV_BYTES, _GCM_TAG_BYTES, _CBC_IV_BYTES = 12, 16, 16
 
 
@@ -85,11 +84,13 @@ def check_encrypted_keys(case: EncryptedCase) -> Compared:
     found = case.encrypted_keys()
     data = get_child(case.wrapper, ENCRYPTED_DATA)
     places = (case.wrapper, find_child(data, KEY_INFO))
-    if not 1 <= len(found) <= ENCRYPTED_KEYS_MAX:
-        raise BrokerError("saml.structure", expected=f"1 to {ENCRYPTED_KEYS_MAX} EncryptedKeys", actual=len(found))
+    if not 1 <= len(found) <= limits.SAML_ENCRYPTED_KEYS:
+        raise BrokerError(
+            "saml.structure", expected=f"1 to {limits.SAML_ENCRYPTED_KEYS} EncryptedKeys", actual=len(found)
+        )
     if not all(any(one.getparent() is place for place in places) for one in found):
         raise BrokerError("saml.structure", expected="EncryptedKey in KeyInfo or beside the data", actual="elsewhere")
-    return f"1 to {ENCRYPTED_KEYS_MAX} EncryptedKeys", len(found)
+    return f"1 to {limits.SAML_ENCRYPTED_KEYS} EncryptedKeys", len(found)
 
 
 def check_type(case: EncryptedCase) -> Compared:

@@ -28,10 +28,6 @@ ENTITY = clark(MD, "EntityDescriptor")
 ENTITIES = clark(MD, "EntitiesDescriptor")
 KEY_DESCRIPTOR = clark(MD, "KeyDescriptor")
 X509_CERTIFICATE = clark(DS, "X509Certificate")
-ENTITY_ID_CHARS = 1_024
-"""SAML metadata 2.2.1."""
-CERTIFICATES_MAX = 20
-"""Per role and use; more than a rollover needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +114,7 @@ def find_role(xml: bytes, descriptor: str, *, noun: str) -> Role:
     role = Role(entity, element, _valid_until(element))
     if role.valid_until is not None and role.valid_until <= timezone.now():
         raise unusable(f"the metadata is valid until {role.valid_until} only")
-    if not 0 < len(role.entity_id) <= ENTITY_ID_CHARS:
+    if not 0 < len(role.entity_id) <= limits.SAML_ENTITY_ID_CHARS:
         raise unusable("the entityID is missing or too long")
     return role
 
@@ -136,7 +132,7 @@ def read_certificates(role: Role, use: str, oddities: list[str]) -> tuple[Certif
             certificate = _certificate(text_of(element), use, oddities)
             if certificate is not None:
                 found[certificate.fingerprint] = certificate
-    if len(found) > CERTIFICATES_MAX:
+    if len(found) > limits.SAML_CERTIFICATES:
         raise unusable(f"{len(found)} certificates for {use} are too many")
     return tuple(found.values())
 
