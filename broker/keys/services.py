@@ -57,6 +57,14 @@ def public_keys(use: SigningKey.Use) -> tuple[VerificationKey, ...]:
     return tuple(key.sides.verification for key in _published(use))
 
 
+def every_public_key(use: SigningKey.Use) -> tuple[VerificationKey, ...]:
+    """All keys that we ever had, gone ones too: for reading back what we ourselves signed long ago, newest first.
+
+    For seals of the event book and id_token_hints, never for what opens a door now.
+    """
+    return tuple(key.sides.verification for key in ring.all() if key.row.use == use)
+
+
 def jwks() -> dict[str, Any]:
     """The JWK set of our token keys (RFC 7517 section 5).
 
@@ -101,7 +109,7 @@ def verify_event_head(digest: str, signature: str) -> None:
 
     Raises BrokerError (jwt.*).
     """
-    keys = tuple(key.sides.verification for key in ring.all() if key.row.use == Use.TOKEN)
+    keys = every_public_key(Use.TOKEN)
     envelope = Envelope(keys=keys, types=frozenset({EVENT_HEAD_TYPE}), max_bytes=EVENT_HEAD_BYTES)
     if jose.verify_bytes(signature, envelope) != json.dumps({"head": digest}).encode():
         raise BrokerError("jwt.claim", detail="the signature is over another head", expected=digest)

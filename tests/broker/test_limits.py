@@ -85,7 +85,7 @@ def test_key_retire_and_key_retire_encryption_are_longer_than_what_the_key_made(
 # --- Outgoing requests ----------------------------------------------------------------------------------------------
 def fetch_slowly(settings, **caps):
     settings.OUTGOING_NETWORKS = ["127.0.0.0/8"]
-    endless = trickling(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"x" * 65536, pause=0.01, pieces=200)
+    endless = trickling(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"x" * 65536, pause=0.01, pieces=2000)
     with serving(endless) as server, pytest.raises(BrokerError) as caught:
         outgoing.fetch(f"http://127.0.0.1:{server.port}/", purpose="limits", accept="*/*", **caps)
     return caught.value.detail
@@ -101,7 +101,7 @@ def test_outgoing_total_seconds(settings):
     assert defaults["total_seconds"] == limits.OUTGOING_TOTAL_SECONDS <= 20
     began = time.monotonic()
     assert "Timeout" in fetch_slowly(settings, max_bytes=10**9, total_seconds=0.2)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_outgoing_connect_seconds():

@@ -192,10 +192,10 @@ def test_a_compressed_answer_is_refused_since_its_size_is_not_what_it_seems():
     ids=["body", "body without length", "header", "status line"],
 )
 def test_a_trickle_ends_at_the_deadline_wherever_it_comes(head):
-    with serving(trickling(head, b"H", pause=0.05, pieces=60)) as server:
+    with serving(trickling(head, b"H", pause=0.05, pieces=400)) as server:
         began = time.monotonic()
         error = refused(f"http://127.0.0.1:{server.port}/", total_seconds=0.3)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 5
     assert "Timeout" in error.detail
 
 
@@ -203,7 +203,7 @@ def test_silence_ends_at_the_deadline():
     with serving(lambda connection: connection.recv(1)) as server:
         began = time.monotonic()
         refused(f"http://127.0.0.1:{server.port}/", total_seconds=0.2)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(

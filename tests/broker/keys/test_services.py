@@ -360,6 +360,16 @@ def test_a_token_is_no_signature_of_a_head():
     assert caught.value.code == "jwt.type"
 
 
+def test_every_public_key_goes_on_being_known_to_us(clock):
+    first = token_kid()
+    announce()
+    rotate(now=NOW + ANNOUNCED_FOR, actor=SYSTEM)
+    clock.move_to(NOW + ANNOUNCED_FOR + limits.KEY_RETIRE)
+    assert first not in {key.kid for key in public_keys(Use.TOKEN)}
+    assert first in {key.kid for key in services.every_public_key(Use.TOKEN)}
+    assert {key.use for key in services.every_public_key(Use.SAML_ENCRYPTION)} == {"enc"}
+
+
 # --- The ring -------------------------------------------------------------------------------------------------------
 def test_warm_keys_cost_no_query(django_assert_num_queries):
     token_kid()
