@@ -78,14 +78,18 @@ def reset_operator(operator: Operator, *, actor: Actor) -> str:
 def change_operator(operator: Operator, *, actor: Actor, **changes: Any) -> Operator:
     """Change name, role, is_active or person. Returns the account as it stands.
 
-    Raises OperatorRefused when operators would demote or close their own account, or when nobody who may change
-    anything would be left.
+    Raises OperatorRefused when operators would demote or close their own account, when the acting one was demoted
+    meanwhile, or when nobody who may change anything would be left.
     """
     unknown = changes.keys() - set(CHANGEABLE)
     if unknown:
         raise ValueError(f"not changeable: {', '.join(sorted(unknown))}")
     # All rows, so that two operators who demote each other at once do not leave nobody.
     locked = {row.pk: row for row in Operator.objects.select_for_update().order_by("pk")}
+    if actor.kind is ActorKind.OPERATOR and not any(
+        row.email == actor.identifier and row.may_change_things for row in locked.values()
+    ):
+        raise OperatorRefused("Your own account may not change accounts any more.")
     current = locked[operator.pk]
     changed = [field for field, value in changes.items() if getattr(current, field) != value]
     if not changed:

@@ -127,6 +127,15 @@ def test_the_last_operator_can_be_neither_demoted_nor_closed(make_operator, chan
         services.change_operator(ada, actor=SYSTEM, **change)
 
 
+@pytest.mark.parametrize("fields", [{"role": "viewer"}, {"is_active": False}])
+def test_an_operator_who_was_demoted_meanwhile_changes_nobody(make_operator, fields):
+    make_operator(**fields)
+    make_operator("bob@acme.example")
+    eve = make_operator("eve@acme.example", role="viewer")
+    with pytest.raises(OperatorRefused, match="any more"):
+        services.change_operator(eve, actor=ADA, role="operator")
+
+
 def test_one_of_two_operators_can_be_closed_by_the_other(make_operator):
     make_operator()
     bob = make_operator("bob@acme.example")
