@@ -1,0 +1,28 @@
+"""All ratios in one run: `python -m bench`, or `python -m bench --quick` for fewer rounds."""
+
+import argparse
+import logging
+import os
+import platform
+from datetime import UTC, datetime
+
+from bench import jwt, login, saml
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Ratios beside named peers and limits, as paired medians of one run.")
+    parser.add_argument("--quick", action="store_true", help="few rounds: whether it runs, not how fast")
+    arguments = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    is_quick = arguments.quick
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, Python {platform.python_version()}, {os.cpu_count()} cores")
+    print("\n== JWT ==")
+    jwt.main(rounds=10 if is_quick else 60)
+    print("\n== SAML ==")
+    saml.main(rounds=4 if is_quick else 25)
+    print("\n== Login ==")
+    login.main(rounds=4 if is_quick else 20)
+
+
+if __name__ == "__main__":
+    main()
