@@ -95,7 +95,7 @@ def fetch(
                 return _read(response, target, max_bytes=max_bytes, deadline=deadline)
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             unreached = error  # nothing was sent yet: another address of the name may answer
-        except (httpx2.HTTPError, TimeoutError) as error:
+        except (httpx2.HTTPError, OSError) as error:
             raise target.refused(f"{type(error).__name__} after {deadline.passed():.1f} s") from error
     raise target.refused(f"no connection: {unreached}") from unreached
 

@@ -133,6 +133,13 @@ def test_certificates_that_the_environment_names_are_not_trusted(tls, monkeypatc
     assert server.requests == []
 
 
+def test_a_missing_certificate_file_is_refused_and_not_worked_around(settings):
+    settings.OUTGOING_CA_FILE = "/nowhere/ca.pem"
+    with serving(saying(OK)) as server:
+        assert "FileNotFoundError" in refused(f"https://127.0.0.1:{server.port}/").detail
+    assert server.connections == 0
+
+
 def test_a_proxy_that_the_environment_names_is_not_used(monkeypatch):
     with serving(saying(OK)) as proxy, serving(saying(OK)) as server:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
