@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from django.contrib import admin
 from django.http import StreamingHttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from broker.actors import Actor, ActorKind
@@ -118,3 +118,40 @@ def test_a_type_says_what_it_means(events: EventAdmin) -> None:
     assert (events.subject(event), events.actor(event)) == ("client crm", "anonymous")
     event.type = "long.gone"
     assert events.meaning(event) == "No longer in the catalogue."
+
+
+# --- Through the console --------------------------------------------------------------------------------------------
+@pytest.fixture
+def viewer(client: Client) -> Client:
+    """A browser in which a viewer is signed in."""
+    operator = Operator.objects.create(
+        email="viewer@acme.example", role="viewer", created_at=timezone.now(), must_change_password=False
+    )
+    client.force_login(operator, backend="broker.console.backends.OperatorBackend")
+    return client
+
+
+def test_the_pages_of_the_book_open_for_a_viewer(viewer: Client) -> None:
+    event = record(LOGIN_REFUSED, actor=Actor(ActorKind.ANONYMOUS), code="saml.expired", text="<script>")
+    pages = ["/admin/events/event/", "/admin/events/event/?q=abcde-fgh23", "/admin/events/event/?code=saml.expired"]
+    for page in (*pages, "/admin/events/seal/", f"/admin/events/event/{event.id}/change/"):
+        answer = viewer.get(page)
+        assert answer.status_code == 200
+    assert b"&lt;script&gt;" in answer.content
+    assert LOGIN_REFUSED.meaning.encode()[:20] in answer.content
+
+
+@pytest.mark.parametrize("action", ["add/", "{id}/change/", "{id}/delete/"])
+def test_the_console_takes_no_change_of_the_book(viewer: Client, action: str) -> None:
+    event = record(LOGIN_REFUSED, actor=Actor(ActorKind.ANONYMOUS), code="saml.expired")
+    answer = viewer.post(f"/admin/events/event/{action.format(id=event.id)}", {"code": "other", "post": "yes"})
+    assert answer.status_code == 403
+    assert Event.objects.get(id=event.id).code == "saml.expired"
+
+
+def test_a_viewer_downloads_what_is_selected(viewer: Client) -> None:
+    record(LOGIN_REFUSED, actor=Actor(ActorKind.ANONYMOUS), code="saml.expired")
+    chosen = record(LOGIN_REFUSED, actor=Actor(ActorKind.ANONYMOUS), code="saml.issuer")
+    answer = viewer.post("/admin/events/event/", {"action": "export_json_lines", "_selected_action": [chosen.id]})
+    assert answer["Content-Disposition"] == 'attachment; filename="events.jsonl"'
+    assert [json.loads(line)["id"] for line in lines_of(answer).splitlines()] == [chosen.id]
