@@ -1,5 +1,6 @@
 """What all registering services do alike: check a row, note what changed, and write the book."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from broker.events.services import record
 from broker.registry.cache import raise_version
 from broker.registry.models import RegistryVersion
 from broker.registry.values import BadValue, printable
+
+SUBJECT_CHARS = 200
 
 Changes = dict[str, tuple[Any, Any]]
 """{field: (before, after)}, only of what differs."""
@@ -54,7 +57,7 @@ def check_row(row: models.Model) -> None:
 def record_created(kind: str, key: str, *, actor: Actor, fields: Mapping[str, Any], **where: str) -> None:
     """The event of a new party, with what it was registered with. `where`: connection or application."""
     after = {name: printable(value) for name, value in fields.items()}
-    record(catalogue.PARTY_CREATED, actor=actor, subject=(kind, key), after=after, **where)
+    record(catalogue.PARTY_CREATED, actor=actor, subject=_subject(kind, key), after=after, **where)
     raise_version()
 
 
@@ -63,7 +66,7 @@ def record_changed(kind: str, key: str, *, actor: Actor, changes: Changes, **whe
     record(
         catalogue.PARTY_CHANGED,
         actor=actor,
-        subject=(kind, key),
+        subject=_subject(kind, key),
         before={name: printable(before) for name, (before, _) in changes.items()},
         after={name: printable(after) for name, (_, after) in changes.items()},
         **where,
@@ -74,5 +77,10 @@ def record_changed(kind: str, key: str, *, actor: Actor, changes: Changes, **whe
 def record_retired(kind: str, key: str, *, actor: Actor, fields: Mapping[str, Any], **where: str) -> None:
     """The event of a retirement, with what ended."""
     before = {name: printable(value) for name, value in fields.items()}
-    record(catalogue.PARTY_RETIRED, actor=actor, subject=(kind, key), before=before, **where)
+    record(catalogue.PARTY_RETIRED, actor=actor, subject=_subject(kind, key), before=before, **where)
     raise_version()
+
+
+def _subject(kind: str, key: str) -> tuple[str, str]:
+    """An entityID or a flow's three names may be longer than the book's column: then their digest stands there."""
+    return kind, key if len(key) <= SUBJECT_CHARS else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"

@@ -1,0 +1,142 @@
+"""What the doctor looks at among the parties: what is missing, what ends soon, what ended."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from broker.findings import Finding
+from broker.registry.models import Application, Client, ClientSecret, Flow, IdentityProvider
+
+CERTIFICATE_WARNING = timedelta(days=60)
+"""How long before its end an identity provider's certificate is spoken of."""
+NAMED_MAX = 10
+"""Parties that one finding names; of more it says how many."""
+
+
+def check_parties() -> list[Finding]:
+    """Whether the registered parties are complete, and whether what they rest on still holds."""
+    now = timezone.now()
+    return [
+        _check_identity_providers(),
+        _check_domains(),
+        _check_certificates(now),
+        _check_applications(),
+        _check_owners(),
+        _check_secrets(now),
+        _check_flows(now),
+    ]
+
+
+def _check_identity_providers() -> Finding:
+    name = "parties: identity providers"
+    live = IdentityProvider.objects.filter(retired_at=None)
+    count = live.count()
+    if not count:
+        return Finding(
+            name, "warning", "0 are registered, so nobody can sign on", "Describe one and run manage.py apply"
+        )
+    useless = _named(live.filter(enabled=True).filter(Q(metadata="") | Q(sso_url="") | Q(certificates=[])), "slug")
+    if useless:
+        return Finding(name, "fault", f"enabled without usable metadata: {useless}", "Give their metadata")
+    enabled = live.filter(enabled=True).count()
+    if not enabled:
+        return Finding(name, "warning", f"none of {count} is enabled, so nobody can sign on", "Enable one")
+    return Finding(name, "ok", f"{enabled} of {count} are enabled, each with metadata")
+
+
+def _check_domains() -> Finding:
+    name = "parties: domains"
+    live = IdentityProvider.objects.filter(retired_at=None, enabled=True)
+    speechless = _named(live.exclude(organisation__domains__proved_at__isnull=False), "slug")
+    if speechless:
+        text = f"identity providers of organisations without a proved domain: {speechless}; no e-mail of theirs counts"
+        return Finding(name, "warning", text, "Name the organisation's domains and run manage.py apply")
+    return Finding(name, "ok", f"the organisation of each of {live.count()} identity providers has a proved domain")
+
+
+def _check_certificates(now: datetime) -> Finding:
+    name = "parties: certificates"
+    rows = list(IdentityProvider.objects.filter(retired_at=None, enabled=True).values_list("slug", "certificates"))
+    ends = {
+        slug: max(datetime.fromisoformat(certificate["not_after"]) for certificate in certificates)
+        for slug, certificates in rows
+        if certificates
+    }
+    ended = sorted(slug for slug, end in ends.items() if end <= now)
+    ending = sorted(slug for slug, end in ends.items() if now < end < now + CERTIFICATE_WARNING)
+    remedy = "Ask for their new metadata and run manage.py apply"
+    if ended:
+        return Finding(name, "warning", f"the last certificate has expired of: {_listed(ended)}", remedy)
+    if ending:
+        text = f"the last certificate ends within {CERTIFICATE_WARNING.days} days of: {_listed(ending)}"
+        return Finding(name, "warning", text, remedy)
+    return Finding(name, "ok", f"{len(ends)} identity providers have one that lasts {CERTIFICATE_WARNING.days} days")
+
+
+def _check_applications() -> Finding:
+    name = "parties: applications"
+    live = Application.objects.filter(retired_at=None, enabled=True)
+    count = live.count()
+    if not count:
+        text = "0 are registered and enabled, so there is nothing to sign on to"
+        return Finding(name, "warning", text, "Describe one and run manage.py apply")
+    with_client = live.filter(clients__kind=Client.Kind.SIGN_ON, clients__retired_at=None, clients__enabled=True)
+    faceless = _named(live.exclude(pk__in=with_client.values("pk")).filter(service_provider=None), "slug")
+    if faceless:
+        return Finding(name, "warning", f"without an OpenID or SAML face: {faceless}", "Give them one, or retire them")
+    return Finding(name, "ok", f"each of {count} has a face")
+
+
+def _check_owners() -> Finding:
+    name = "parties: owners"
+    applications = Application.objects.filter(retired_at=None)
+    clients = Client.objects.filter(retired_at=None, kind=Client.Kind.SERVICE)
+    ownerless = [
+        *applications.filter(owner="").values_list("slug", flat=True),
+        *clients.filter(owner="").values_list("client_id", flat=True),
+    ]
+    if ownerless:
+        return Finding(name, "warning", f"nobody owns: {_listed(ownerless)}", "Name an owner for each")
+    return Finding(name, "ok", f"{applications.count()} applications and {clients.count()} clients have an owner")
+
+
+def _check_secrets(now: datetime) -> Finding:
+    name = "parties: client secrets"
+    live = ClientSecret.objects.filter(client__retired_at=None).exclude(expires_at__lte=now)
+    overdue = _named(live.filter(rotate_by__lt=now.date()), "client__client_id")
+    if overdue:
+        text = f"secrets past the date by which they were to be rotated: {overdue}"
+        return Finding(name, "warning", text, "Issue a new secret and end the old one")
+    by_secret = (Client.Authentication.CLIENT_SECRET_BASIC, Client.Authentication.CLIENT_SECRET_POST)
+    clients = Client.objects.filter(retired_at=None, enabled=True, kind=Client.Kind.SIGN_ON)
+    without = clients.filter(authentication__in=by_secret).exclude(pk__in=live.values("client"))
+    if without:
+        text = f"clients for sign-on that have no live secret: {_named(without, 'client_id')}"
+        return Finding(name, "fault", text, "Issue a secret in the console, or name one and run manage.py apply")
+    return Finding(name, "ok", f"{live.count()} live secrets, none past its date")
+
+
+def _check_flows(now: datetime) -> Finding:
+    name = "parties: flows"
+    flows = Flow.objects.filter(client__retired_at=None)
+    expired = _named(flows.filter(expires__lt=now.date()), "client__client_id")
+    if expired:
+        return Finding(
+            name, "warning", f"flows have expired, of: {expired}", "Renew them with an approval, or retire them"
+        )
+    proposed = flows.filter(state=Flow.State.PROPOSED).count()
+    return Finding(name, "ok", f"{flows.count()} recorded, none expired, {proposed} only proposed")
+
+
+def _named(rows: QuerySet[Any], field: str) -> str:
+    """The rows by `field`, for a sentence; empty when there are none."""
+    return _listed(rows.order_by(field).values_list(field, flat=True).distinct())
+
+
+def _listed(names: Iterable[str]) -> str:
+    found = list(names)
+    more = f" and {len(found) - NAMED_MAX} more" if len(found) > NAMED_MAX else ""
+    return ", ".join(found[:NAMED_MAX]) + more
