@@ -30,6 +30,7 @@ WEB_STOP_SECONDS = 5
 """How long the web server lets requests finish; below the supervisor's own patience."""
 WORKER_THREADS = 2
 READY_SECONDS = 60.0
+ENVIRONMENT = {"DJANGO_SETTINGS_MODULE": "broker.settings", "PYTHONUNBUFFERED": "1"}
 FIRST_OPERATORS = (
     ("operator-1@localhost.localdomain", "First operator"),
     ("operator-2@localhost.localdomain", "Second operator"),
@@ -83,9 +84,10 @@ def run(
             for program in companions.prepare(var):
                 supervisor.start(program)
             companions.load(prepare_database())
-            for program in programs(port):
-                supervisor.start(program)
+            supervisor.start(web_server(port))
             supervisor.wait_until(lambda: is_ready(port), what="the web server", seconds=READY_SECONDS)
+            # Only now, so that the two do not compete for the processor while somebody waits.
+            supervisor.start(worker())
             # Last, so that no password is made that is never shown.
             announce(make_first_operators(operators))
             supervisor.watch()
@@ -199,18 +201,19 @@ def make_first_operators(operators: Sequence[tuple[str, str]]) -> list[NewOperat
     ]
 
 
-def programs(port: int) -> tuple[Program, ...]:
-    """The web server and the worker."""
-    environment = {"DJANGO_SETTINGS_MODULE": "broker.settings", "PYTHONUNBUFFERED": "1"}
-    python = (sys.executable, "-m")
-    web = f"granian --interface wsgi --host {HOST} --port {port} --workers 1 --blocking-threads {WEB_THREADS}"
-    web += f" --no-ws --workers-kill-timeout {WEB_STOP_SECONDS} --log-level warning broker.wsgi:application"
-    worker = f"celery -A broker.celery:app worker --beat --pool threads --concurrency {WORKER_THREADS}"
-    worker += " --without-gossip --without-mingle --without-heartbeat --loglevel warning"
-    return (
-        Program("web", (*python, *web.split()), environment),
-        Program("worker", (*python, *worker.split()), environment),
-    )
+def web_server(port: int) -> Program:
+    """The web server, on loopback."""
+    options = f"--interface wsgi --host {HOST} --port {port} --workers 1 --blocking-threads {WEB_THREADS} --no-ws"
+    options += f" --workers-kill-timeout {WEB_STOP_SECONDS} --log-level warning"
+    return Program("web", (sys.executable, "-m", "granian", *options.split(), "broker.wsgi:application"), ENVIRONMENT)
+
+
+def worker() -> Program:
+    """The Celery worker, with the schedule inside."""
+    options = f"--beat --pool threads --concurrency {WORKER_THREADS} --loglevel warning"
+    options += " --without-gossip --without-mingle --without-heartbeat"
+    command = (sys.executable, "-m", "celery", "-A", "broker.celery:app", "worker", *options.split())
+    return Program("worker", command, ENVIRONMENT)
 
 
 def is_ready(port: int) -> bool:
