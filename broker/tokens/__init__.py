@@ -2,5 +2,6 @@
 
 Owns authorization codes, grants, access and refresh tokens and the endpoints that issue and read them.
 Does not own keys (broker.keys), people (broker.directory) or what is released of them (settings.CLAIMS_RELEASER).
-A token request walks views -> endpoint -> one grant -> services.
+A token request walks views -> endpoint -> client_auth, one grant, standing -> issuing. An authorization request is
+read by authorization, with authorization_checks; tokens that come back are read by verification.
 """

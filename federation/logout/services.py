@@ -17,7 +17,7 @@ from broker.traces.services import save_trace
 from federation.logout.requests import LogoutRequest
 
 
-def may_end_unasked(session: Session, asked: LogoutRequest) -> bool:
+def may_end_unasked(session: Session, *, asked: LogoutRequest) -> bool:
     """Whether the application proved, by an ID token of this very session, that it speaks for this browser.
 
     Without that proof a link on any page could sign people out.
@@ -36,7 +36,7 @@ def list_left_signed_on(session: Session) -> list[str]:
     )
 
 
-def leave(session: Session, asked: LogoutRequest, *, actor: Actor) -> None:
+def leave(session: Session, *, asked: LogoutRequest, actor: Actor) -> None:
     """End the session for the person behind it. Access tokens that live from it end with it."""
     reason = f"logout from {asked.application}" if asked.application else "logout"
     end_session(session, reason=reason[:64], actor=actor.acting_as(ActorKind.PERSON, str(session.person_id)))
@@ -54,7 +54,7 @@ def save_outcome(trace: Collector, *, application: str, connection: str, actor: 
     )
 
 
-def save_refusal(error: BrokerError, trace: Collector, *, actor: Actor) -> None:
+def save_refusal(error: BrokerError, *, trace: Collector, actor: Actor) -> None:
     """Store the refusal of a logout: its event and its trace, in one commit of their own."""
     trace.check(error.code, passed=False, expected=error.expected, actual=error.actual or error.detail)
     with transaction.atomic():

@@ -43,7 +43,7 @@ def traced(view: TracedView) -> Callable[[HttpRequest], HttpResponse]:
             try:
                 return no_store(view(request, trace))
             except BrokerError as error:
-                services.save_refusal(error, trace, actor=actor_from(request))
+                services.save_refusal(error, trace=trace, actor=actor_from(request))
                 return page(request, error)
         except DatabaseError as error:
             log.exception("database", error=type(error).__name__)
@@ -83,7 +83,7 @@ def confirm(request: HttpRequest, trace: Collector) -> HttpResponse:
 
 def _proceed(request: HttpRequest, asked: LogoutRequest, trace: Collector) -> HttpResponse:
     session = _live_session(request)
-    if session is None or services.may_end_unasked(session, asked):
+    if session is None or services.may_end_unasked(session, asked=asked):
         return _end(request, session, asked, trace)
     context = {
         "asked": seal_request(asked, now=timezone.now()),
@@ -99,7 +99,7 @@ def _end(request: HttpRequest, session: Session | None, asked: LogoutRequest, tr
         trace.note("No live session in this browser: there is nothing to end.")
     else:
         left = services.list_left_signed_on(session)
-        services.leave(session, asked, actor=actor)
+        services.leave(session, asked=asked, actor=actor)
         trace.note("The session was ended.", session=session.pk)
         connection = session.identity_provider.slug
         services.save_outcome(trace, application=asked.application, connection=connection, actor=actor)

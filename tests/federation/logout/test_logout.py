@@ -176,6 +176,9 @@ def test_without_an_id_token_the_person_is_asked_and_may_stay(desk, browser):
     assert response.status_code == 200
     assert "Sign out?" in response.content.decode()
     assert desk.client.application.name in response.content.decode()
+    assert response["X-Frame-Options"] == "DENY"
+    assert "frame-ancestors 'none'" in response["Content-Security-Policy"]
+    assert response["Cache-Control"] == "no-store"
     assert is_live()
 
 
