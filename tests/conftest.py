@@ -4,15 +4,18 @@ from collections.abc import Iterator
 
 import pytest
 
+from broker.keys.ring import ring
 from broker.registry.cache import parties
 from tests.flush import let_flushes_pass
 
 
 @pytest.fixture(autouse=True)
 def _fresh_memories() -> Iterator[None]:
-    parties.forget()
+    for memory in (parties, ring):
+        memory.forget()
     yield
-    parties.forget()
+    for memory in (parties, ring):
+        memory.forget()
 
 
 @pytest.fixture(autouse=True, scope="session")
