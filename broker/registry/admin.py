@@ -1,0 +1,304 @@
+"""Parties in the console. Every save goes through the registering services, with the operator as the actor."""
+
+from datetime import datetime
+from typing import Any, ClassVar, cast
+
+from django.contrib import admin
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin, StackedInline, TabularInline
+from unfold.decorators import action
+
+from broker.registry import forms
+from broker.registry.models import (
+    Application,
+    Client,
+    ClientSecret,
+    Flow,
+    IdentityProvider,
+    Organisation,
+    Resource,
+    ServiceProvider,
+)
+from broker.registry.party_admin import LiveFilter, PartyAdmin, operator_actor
+from broker.registry.registering import applications, clients, identity_providers, organisations, resources
+from broker.registry.secrets import end_secret, issue_secret
+
+SOON_DAYS = 60
+"""Certificates and dates that end within these days are marked."""
+
+
+@admin.register(Organisation)
+class OrganisationAdmin(PartyAdmin):
+    """Companies of the group, with their proved domains."""
+
+    form = forms.OrganisationForm
+    fixed = ("slug",)
+    shown = ("created_at", "retired_at")
+    retire_with = staticmethod(organisations.retire_organisation)
+    list_display = ("slug", "name", "domain_names", "owner", "enabled", "identity_provider_count")
+    list_filter = (LiveFilter, "enabled")
+    search_fields = ("slug", "name", "domains__name")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Organisation]:
+        live = Count("identity_providers", filter=Q(identity_providers__retired_at=None), distinct=True)
+        return Organisation.objects.prefetch_related("domains").annotate(identity_provider_count=live)
+
+    @admin.display(description="domains")
+    def domain_names(self, organisation: Organisation) -> str:
+        """The proved domains."""
+        return ", ".join(domain.name for domain in organisation.domains.all() if domain.proved_at)
+
+    @admin.display(description="identity providers", ordering="identity_provider_count")
+    def identity_provider_count(self, organisation: Any) -> int:
+        """How many live identity providers it has."""
+        return int(organisation.identity_provider_count)
+
+
+@admin.register(IdentityProvider)
+class IdentityProviderAdmin(PartyAdmin):
+    """Upstream identity providers, with what their metadata says."""
+
+    form = forms.IdentityProviderForm
+    fixed = ("organisation", "slug")
+    shown = (
+        "protocol",
+        "issuer",
+        "sso_url",
+        "sso_binding",
+        "certificate_list",
+        "scopes_shown",
+        "metadata_url",
+        "metadata",
+        "id",
+        "created_at",
+        "retired_at",
+    )
+    retire_with = staticmethod(identity_providers.retire_identity_provider)
+    list_display = ("slug", "name", "organisation", "enabled", "certificate_ends", "last_login", "issuer")
+    list_filter = (LiveFilter, "enabled", "organisation")
+    list_select_related = ("organisation",)
+    search_fields = ("slug", "name", "issuer", "home_realm_domains__name")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[IdentityProvider]:
+        # The directory stands on this floor too: its links are reached by the relation, not by an import.
+        links = IdentityProvider._meta.get_field("linked_identities").related_model._default_manager
+        of_this = links.filter(identity_provider=OuterRef("pk")).order_by().values("identity_provider")
+        last_login = Subquery(of_this.annotate(at=Max("last_used_at")).values("at"))
+        return IdentityProvider.objects.annotate(last_login=last_login)
+
+    @admin.display(description="last sign-on")
+    def last_login(self, identity_provider: Any) -> Any:
+        """When somebody last signed on through it."""
+        return identity_provider.last_login
+
+    @admin.display(description="certificate ends")
+    def certificate_ends(self, identity_provider: IdentityProvider) -> SafeString | str:
+        """The end of the last certificate, with the days left."""
+        ends = [datetime.fromisoformat(one["not_after"]) for one in identity_provider.certificates]
+        return _days_left(max(ends)) if ends else "none"
+
+    @admin.display(description="certificates")
+    def certificate_list(self, identity_provider: IdentityProvider) -> SafeString | str:
+        """Each signing certificate: subject, fingerprint, end."""
+        rows = [
+            (one["subject"], one["fingerprint"], _days_left(datetime.fromisoformat(one["not_after"])))
+            for one in identity_provider.certificates
+        ]
+        return format_html_join("", "<p>{}<br><code>{}</code><br>{}</p>", rows) or "none"
+
+    @admin.display(description="scopes in its metadata")
+    def scopes_shown(self, identity_provider: IdentityProvider) -> str:
+        """The domains that its metadata says it speaks for."""
+        return ", ".join(identity_provider.asserted_scopes) or "none given"
+
+    @admin.display(description="e-mail domains")
+    def home_realm(self, identity_provider: IdentityProvider) -> str:
+        """For viewers, who see no form."""
+        return ", ".join(forms.home_realm_names(identity_provider))
+
+
+class ServiceProviderInline(StackedInline):
+    """An application's SAML face, as it was configured."""
+
+    model = ServiceProvider
+    fields = ("entity_id", "name_id", "sign", "encrypt", "require_signed_requests", "metadata")
+    readonly_fields = fields
+    can_delete = False
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: Any) -> bool:
+        return False
+
+
+@admin.register(Application)
+class ApplicationAdmin(PartyAdmin):
+    """Business systems downstream."""
+
+    form = forms.ApplicationForm
+    fixed = ("slug",)
+    shown = ("created_at", "retired_at")
+    inlines: ClassVar = [ServiceProviderInline]
+    retire_with = staticmethod(applications.retire_application)
+    list_display = ("slug", "name", "kind", "owner", "enabled", "faces")
+    list_filter = (LiveFilter, "enabled", "kind")
+    search_fields = ("slug", "name", "owner")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Application]:
+        return Application.objects.select_related("service_provider").prefetch_related("clients")
+
+    @admin.display(description="faces")
+    def faces(self, application: Application) -> str:
+        """How it signs people on."""
+        live = [one for one in application.clients.all() if one.kind == Client.Kind.SIGN_ON and not one.retired_at]
+        saml = ["SAML"] if getattr(application, "service_provider", None) else []
+        return ", ".join([f"OpenID ({client.client_id})" for client in live] + saml) or "none"
+
+
+class ClientSecretInline(TabularInline):
+    """A client's secrets: when they were given and until when, never what they are."""
+
+    model = ClientSecret
+    fields = ("created_at", "scheme", "rotate_by", "expires_at")
+    readonly_fields = fields
+    can_delete = False
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: Any) -> bool:
+        return False
+
+
+@admin.register(Client)
+class ClientAdmin(PartyAdmin):
+    """OAuth clients: applications' OpenID faces and integrations."""
+
+    form = forms.ClientForm
+    fixed = ("client_id", "kind")
+    shown = ("workload", "jwks", "created_at", "retired_at")
+    inlines: ClassVar = [ClientSecretInline]
+    retire_with = staticmethod(clients.retire_client)
+    actions_detail: ClassVar = ["give_secret", "end_older_secrets", "retire"]
+    list_display = ("client_id", "kind", "application", "owner", "enabled", "authentication", "secrets_shown")
+    list_filter = (LiveFilter, "enabled", "kind", "authentication")
+    list_select_related = ("application",)
+    search_fields = ("client_id", "owner", "application__slug")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
+        return Client.objects.prefetch_related("secrets")
+
+    @admin.display(description="secrets")
+    def secrets_shown(self, client: Client) -> SafeString | str:
+        """How many live, and what is due first."""
+        now = timezone.now()
+        live = [one for one in client.secrets.all() if one.expires_at is None or one.expires_at > now]
+        due = min((one.rotate_by for one in live if one.rotate_by), default=None)
+        return f"{len(live)} live, rotate by {due}" if due else f"{len(live)} live"
+
+    @admin.display(description="redirect URIs")
+    def redirect_lines(self, client: Client) -> str:
+        """For viewers, who see no form."""
+        return "\n".join(client.redirect_uris)
+
+    @admin.display(description="redirect URIs after sign-out")
+    def post_logout_lines(self, client: Client) -> str:
+        """For viewers, who see no form."""
+        return "\n".join(client.post_logout_redirect_uris)
+
+    def response_add(self, request: HttpRequest, obj: Client, post_url_continue: str | None = None) -> HttpResponse:
+        """The page with the new client's secret. Not a message: messages travel in a cookie."""
+        client = Client.objects.get(pk=obj.pk)
+        if clients.has_secret_authentication(client):
+            return self._secret_page(request, client, issue_secret(client, actor=operator_actor(request)))
+        return cast(HttpResponse, super().response_add(request, obj, post_url_continue))
+
+    @action(description="Issue a secret", icon="key", url_path="give-secret", permissions=["change"])
+    def give_secret(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask by GET; by POST issue a secret and show it once."""
+        client = get_object_or_404(Client, pk=object_id, retired_at=None)
+        if request.method == "POST":
+            return self._secret_page(request, client, issue_secret(client, actor=operator_actor(request)))
+        return self._question(
+            request,
+            client,
+            "Issue a secret",
+            "The one in use goes on; one that is older than that ends now, so that at most two are live.",
+        )
+
+    @action(description="End older secrets", icon="key_off", url_path="end-older-secrets", permissions=["change"])
+    def end_older_secrets(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask by GET; by POST end every secret but the newest."""
+        client = get_object_or_404(Client, pk=object_id, retired_at=None)
+        if request.method == "POST":
+            for secret in list(client.secrets.order_by("-created_at", "-pk"))[1:]:
+                end_secret(secret, actor=operator_actor(request))
+            return HttpResponseRedirect(self.address("change", client.pk))
+        return self._question(request, client, "End older secrets", "Only the newest one works from now on.")
+
+    def _secret_page(self, request: HttpRequest, client: Client, secret: str) -> HttpResponse:
+        return self._page(request, client, title="Client secret", secret=secret)
+
+    def _question(self, request: HttpRequest, client: Client, title: str, explanation: str) -> HttpResponse:
+        return self._page(request, client, title=title, question=f"{title} of {client}?", explanation=explanation)
+
+    def _page(self, request: HttpRequest, client: Client, **context: str) -> HttpResponse:
+        shared = {**self.admin_site.each_context(request), "opts": self.opts, "client": client}
+        page = {**shared, **context, "back": self.address("change", client.pk)}
+        return TemplateResponse(request, "admin/registry/secret.html", page)
+
+
+@admin.register(Resource)
+class ResourceAdmin(PartyAdmin):
+    """APIs for which access tokens are issued."""
+
+    form = forms.ResourceForm
+    fixed = ("identifier",)
+    retire_with = staticmethod(resources.retire_resource)
+    list_display = ("identifier", "scope_names", "token_algorithm", "token_lifetime")
+    search_fields = ("identifier",)
+
+    @admin.display(description="scopes")
+    def scope_names(self, resource: Resource) -> str:
+        """The names of its scopes."""
+        return ", ".join(resource.scopes)
+
+    @admin.display(description="scopes")
+    def scope_lines(self, resource: Resource) -> str:
+        """For viewers, who see no form."""
+        return "\n".join(forms.scope_lines(resource))
+
+
+@admin.register(Flow)
+class FlowAdmin(ModelAdmin):
+    """Flows as they are recorded; they are changed by configuration, which names who approved."""
+
+    list_display = ("client", "grant", "resource", "state", "owner", "approved_by", "expires_shown")
+    list_filter = ("state", "grant", "impersonation")
+    list_select_related = ("client", "resource")
+    search_fields = ("client__client_id", "resource__identifier", "owner", "purpose")
+
+    @admin.display(description="expires", ordering="expires")
+    def expires_shown(self, flow: Flow) -> SafeString:
+        """The date, with the days left."""
+        midnight = datetime.combine(flow.expires, datetime.min.time(), timezone.now().tzinfo)
+        return _days_left(midnight)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def _days_left(end: datetime) -> SafeString:
+    """A date and how far it is away; marked when it is near or past."""
+    days = (end - timezone.now()).days
+    left = f"{days} days left" if days >= 0 else f"ended {-days} days ago"
+    return format_html('<span class="{}">{} ({})</span>', "cs-bad" if days < SOON_DAYS else "", end.date(), left)
