@@ -1,0 +1,20 @@
+"""Start PostgreSQL and Redis, run the whole suite on them in parallel, stop them: `python -m tests.services`."""
+
+import os
+import signal
+import subprocess
+import sys
+
+from tests.services.servers import PostgreSQL, Redis
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with PostgreSQL() as database, Redis() as redis:
+        environment = {**os.environ, "BROKER_DATABASE_URL": database.url, "BROKER_REDIS_URL": redis.url}
+        # Those that stop servers and count processes come last and one by one.
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "", "-n", "auto", "--dist", "loadgroup", *sys.argv[1:]]
+        return subprocess.run(command, env=environment).returncode
+
+
+sys.exit(main())
