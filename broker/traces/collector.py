@@ -32,7 +32,8 @@ class Collector:
         self._add({"type": "note", "text": self._cut(text), "values": {key: self._cut(v) for key, v in values.items()}})
 
     def _add(self, entry: dict[str, Any]) -> None:
-        if len(self.entries) < self.ENTRIES_MAX:
+        # A failed check is why somebody will read this: it is never the one that is left out.
+        if len(self.entries) < self.ENTRIES_MAX or entry.get("passed") is False:
             self.entries.append(entry)
 
     def _cut(self, value: object, chars: int = VALUE_CHARS) -> str:

@@ -222,6 +222,8 @@ def test_no_attempt_can_fill_a_trace_without_end() -> None:
     for number in range(1_000):
         collector.note(str(number))
     assert len(collector.entries) == Collector.ENTRIES_MAX
+    collector.check("audience", passed=False)
+    assert collector.entries[-1]["name"] == "audience", "what failed is never left out"
 
 
 @pytest.mark.django_db
