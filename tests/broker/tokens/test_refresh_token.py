@@ -103,6 +103,14 @@ def test_an_ancestor_revokes_the_family_however_late(desk, clock):
     assert_refused(desk.refresh(latest), reason="revoked")
 
 
+def test_a_reuse_is_noticed_before_any_other_flaw(desk, clock):
+    parent = desk.offline_tokens()["refresh_token"]
+    desk.refresh(parent)
+    clock.shift(limits.REFRESH_TOKEN_IDLE + timedelta(seconds=1))
+    assert_refused(desk.refresh(parent, scope="admin"), reason="reused")
+    assert Grant.objects.get().revoked_at is not None
+
+
 def test_the_loser_of_a_race_gets_the_winners_child(desk, monkeypatch):
     """Both looked at the token while it was unused; the other one claimed it first."""
     parent = desk.offline_tokens()["refresh_token"]

@@ -24,6 +24,7 @@ from broker.traces.models import Trace
 from tests.broker.tokens.desk import post_form
 from tests.broker.tokens.refusals import assert_refused
 from tests.broker.tokens.test_issuing import claims_of
+from tests.factories import make_client
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.broker.tokens.urls")]
 INVALID_TOKEN = {"error": "invalid_token", "code": "oauth.invalid_token", "status": 401}
@@ -164,6 +165,11 @@ def test_a_token_of_an_unknown_grant_is_refused(desk, gid):
 @pytest.mark.parametrize("client_id", ["nobody", "\x7f"])
 def test_a_token_that_names_another_client_than_its_grant_is_refused(desk, client_id):
     assert_refused(desk.userinfo(sign(desk, client_id=client_id)), **INVALID_TOKEN, reason="client")
+
+
+def test_a_token_that_names_another_registered_client_is_refused(desk):
+    token = sign(desk, client_id=make_client().client_id)
+    assert_refused(desk.userinfo(token), **INVALID_TOKEN, reason="client")
 
 
 def test_a_token_dies_after_ten_minutes(desk):
