@@ -314,6 +314,29 @@ def test_end_within_the_skew_is_accepted_and_beyond_it_refused(desk: Desk, field
         assert desk.code(desk.respond(**{field: instant(NOW - timedelta(seconds=seconds))})) == "saml.expired"
 
 
+@pytest.mark.parametrize(("conditions", "confirmation"), [(-61, 300), (300, -61)])
+def test_conditions_and_confirmation_each_end_by_themselves(desk: Desk, conditions: int, confirmation: int) -> None:
+    raw = desk.respond(
+        not_on_or_after=instant(NOW + timedelta(seconds=conditions)),
+        confirmation_not_on_or_after=instant(NOW + timedelta(seconds=confirmation)),
+    )
+    assert desk.code(raw) == "saml.expired"
+
+
+def test_start_of_a_confirmation_is_obeyed_where_there_is_one(desk: Desk) -> None:
+    def answer(seconds: int) -> bytes:
+        def build(draft: Draft) -> Any:
+            assertion = build_assertion(draft)
+            start = instant(NOW + timedelta(seconds=seconds))
+            assertion.find(".//{*}SubjectConfirmationData").set("NotBefore", start)
+            return assertion
+
+        return desk.respond(assertion_builder=build)
+
+    assert desk.verify(answer(59)).subject == "alice"
+    assert desk.code(answer(61)) == "saml.not_yet_valid"
+
+
 def test_skew_is_a_setting_with_a_ceiling(desk: Desk) -> None:
     raw = desk.respond(not_on_or_after=instant(NOW - timedelta(seconds=170)))
     assert desk.verify(raw, skew=limits.SAML_SKEW_MAX).subject == "alice"
@@ -327,6 +350,12 @@ def test_skew_is_a_setting_with_a_ceiling(desk: Desk) -> None:
 def test_answer_of_ten_minutes_is_accepted_and_an_older_one_refused(desk: Desk, sign: str) -> None:
     assert desk.verify(desk.respond(sign=sign, issue_instant=instant(NOW - timedelta(minutes=10)))).subject == "alice"
     raw = desk.respond(sign=sign, issue_instant=instant(NOW - timedelta(minutes=10, seconds=1)))
+    assert desk.code(raw) == "saml.stale"
+
+
+def test_old_response_around_a_fresh_assertion_is_stale(desk: Desk) -> None:
+    old, fresh = instant(NOW - timedelta(minutes=11)), instant(NOW)
+    raw = desk.respond(issue_instant=old, assertion_issue_instant=fresh)
     assert desk.code(raw) == "saml.stale"
 
 
