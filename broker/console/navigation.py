@@ -22,6 +22,8 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("Clients", "key", "registry.Client"),
         ("Resources", "dns", "registry.Resource"),
         ("Flows", "conversion_path", "registry.Flow"),
+        ("Claim mappings", "input", "claims.ClaimMapping"),
+        ("Release rules", "output", "claims.ReleaseRule"),
     ),
     "People": (
         ("People", "person", "directory.Person"),

@@ -69,7 +69,7 @@ class PartyAdmin(ModelAdmin):
     def save_related(self, request: HttpRequest, form: PartyForm, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         """The service has saved everything."""
 
-    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> list[Any]:  # noqa: FBT001, FBT002 - Django's signature
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> list[Any]:  # noqa: ARG002, FBT001, FBT002 - as Django calls it
         """Nothing: the service has written the book, which says more than Django's log."""
         return []
 

@@ -1,0 +1,93 @@
+"""Single-sign-on sessions in the console: read, and ended."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action
+
+from broker import limits
+from broker.actors import ActorKind
+from broker.http import actor_from
+from broker.sessions.models import Participant, Session
+from broker.sessions.services import end_session
+
+
+class LiveFilter(admin.SimpleListFilter):
+    """Live sessions, or those that are over."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("live", "live"), ("over", "over")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Session]) -> QuerySet[Session]:
+        now = timezone.now()
+        live = Q(ended_at=None, expires_at__gt=now, last_used_at__gt=now - limits.SESSION_IDLE)
+        if self.value() == "live":
+            return queryset.filter(live)
+        return queryset.exclude(live) if self.value() == "over" else queryset
+
+
+class ParticipantInline(TabularInline):
+    """The applications that take part."""
+
+    model = Participant
+    fields = ("application", "client", "joined_at", "last_used_at")
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Session)
+class SessionAdmin(ModelAdmin):
+    """Who is signed on, through whom, since when. The cookie's hash is not among the fields."""
+
+    list_display = ("id", "person", "identity_provider", "state", "started_at", "last_used_at", "expires_at")
+    list_filter = (LiveFilter, "identity_provider")
+    list_select_related = ("person", "identity_provider")
+    search_fields = ("id", "person__id", "person__name")
+    exclude = ("handle_hash",)
+    inlines: ClassVar = [ParticipantInline]
+    ordering = ("-started_at",)
+    actions: ClassVar = ["end"]
+    list_per_page = 50
+    show_full_result_count = False
+
+    @admin.display(description="state")
+    def state(self, session: Session) -> str:
+        """Live, ended with its reason, or run out."""
+        now = timezone.now()
+        if session.ended_at:
+            return f"ended ({session.end_reason})"
+        return "live" if session.is_live(now=now, idle_since=now - limits.SESSION_IDLE) else "run out"
+
+    @action(description="End the sessions", permissions=["operate"])
+    def end(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
+        """The next request with their cookies meets a sign-on; grants without offline access end with them."""
+        actor = actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
+        sessions = queryset.select_related("identity_provider")
+        ended = sum(end_session(session, reason="operator", actor=actor) for session in sessions)
+        messages.success(request, f"{ended} sessions are ended.")
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Whether this account may do more than look."""
+        return bool(request.user.has_perm("sso_sessions.change_session"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
