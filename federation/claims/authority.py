@@ -7,7 +7,9 @@ from broker.registry.models import IdentityProvider
 from broker.registry.services import proved_domains
 from broker.traces.collector import Collector
 
-SCOPED_CLAIMS = frozenset({"email", "eppn", "scoped_affiliation", "subject_id", "pairwise_id"})
+SCOPED_CLAIMS = frozenset({"email", "eppn", "scoped_affiliation", "subject_id", "pairwise_id", "upn"})
+PERHAPS_SCOPED_CLAIMS = frozenset({"preferred_username"})
+"""Where a value without an @ is a plain name and may stay."""
 
 
 def check_authority(
@@ -24,11 +26,11 @@ def check_authority(
     asserted = frozenset(scope.lower() for scope in identity_provider.asserted_scopes)
     allowed = proved & asserted if asserted else proved
     kept = dict(claims)
-    for claim in claims.keys() & SCOPED_CLAIMS:
+    for claim in claims.keys() & (SCOPED_CLAIMS | PERHAPS_SCOPED_CLAIMS):
         values = claims[claim]
-        inside = tuple(value for value in values if scope_of(value) in allowed)
+        inside = tuple(value for value in values if scope_of(value) in allowed or _is_plain(claim, value))
         if inside != values:
-            outside = sorted({scope_of(value) or "(no scope)" for value in values if scope_of(value) not in allowed})
+            outside = sorted({scope_of(value) or "(no scope)" for value in values if value not in inside})
             trace.check("authority", passed=False, expected=f"{claim} in {sorted(allowed)}", actual=outside)
             if identity_provider.outside_authority == IdentityProvider.OutsideAuthority.REFUSE:
                 raise BrokerError(
@@ -45,3 +47,7 @@ def scope_of(value: str) -> str:
     """The part after the only @, in lower case; empty when the value is not scoped."""
     local, at, scope = value.partition("@")
     return scope.lower() if local and at and "@" not in scope else ""
+
+
+def _is_plain(claim: str, value: str) -> bool:
+    return claim in PERHAPS_SCOPED_CLAIMS and "@" not in value

@@ -38,7 +38,7 @@ def test_what_lies_inside_is_kept(value):
         "",
     ],
 )
-@pytest.mark.parametrize("claim", ["email", "eppn", "scoped_affiliation", "subject_id", "pairwise_id"])
+@pytest.mark.parametrize("claim", ["email", "eppn", "scoped_affiliation", "subject_id", "pairwise_id", "upn"])
 def test_what_lies_outside_is_dropped(claim, value):
     assert judge((value,), claim=claim) == ()
 
@@ -74,6 +74,11 @@ def test_outside_refuses_where_so_set():
 
 def test_what_is_not_scoped_is_left_alone():
     assert judge(("Alice@home",), claim="name") == ("Alice@home",)
+
+
+@pytest.mark.parametrize(("value", "is_kept"), [("alice", True), ("a@acme.example", True), ("a@globex.example", False)])
+def test_a_login_name_with_a_scope_is_judged_like_one(value, is_kept):
+    assert judge((value,), claim="preferred_username") == ((value,) if is_kept else ())
 
 
 def test_scope_of_takes_exactly_one_at():
