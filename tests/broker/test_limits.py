@@ -3,16 +3,33 @@
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
+import time_machine
 from cryptography.hazmat.primitives.asymmetric import rsa
+from django.test import Client as Http
+from django.test import RequestFactory
+from django.utils import timezone
 
 from broker import limits, outgoing
+from broker.actors import SYSTEM
 from broker.errors import BrokerError
 from broker.keys import jose
+from broker.keys.ring import ring
 from broker.keys.services import RSA_BITS
 from broker.keys.strict_json import NotStrictJson, read_object
 from broker.keys.values import Expectation
+from broker.registry import secrets
+from broker.tokens.authorization import AuthorizationRefused, read_authorization_request
+from broker.tokens.errors import InvalidRequest
+from broker.tokens.models import Grant
+from broker.tokens.requests import read_form
+from broker.tokens.services import forget_ended
+from broker.tokens.verification import verify_id_token_hint
+from federation.logout.requests import OWN_WISH, open_request, seal_request
+from tests.broker.tokens.desk import Desk
+from tests.factories import make_client
 from tests.fakes.server import serving, trickling
 from tests.fakes.tokens import forge, rs256, rsa_key
 
@@ -108,3 +125,156 @@ def test_outgoing_connect_seconds():
     defaults = outgoing.fetch.__kwdefaults__
     assert defaults["connect_seconds"] == limits.OUTGOING_CONNECT_SECONDS <= 5
     assert limits.OUTGOING_CONNECT_SECONDS < limits.OUTGOING_TOTAL_SECONDS
+
+
+# --- Clients, codes and tokens --------------------------------------------------------------------------------------
+@pytest.mark.django_db
+def test_a_secret_of_another_house_has_its_bounds():
+    client = make_client(secret=None)
+    for chars in (limits.CLIENT_SECRET_CHARS_MIN - 1, limits.CLIENT_SECRET_CHARS_MAX + 1):
+        with pytest.raises(secrets.UnusableSecret):
+            secrets.import_secret(client, "x" * chars, actor=SYSTEM)
+    assert secrets.import_secret(client, "x" * limits.CLIENT_SECRET_CHARS_MIN, actor=SYSTEM)
+    assert secrets.import_secret(client, "x" * (limits.CLIENT_SECRET_CHARS_ADVISED - 1), actor=SYSTEM)
+    assert not secrets.import_secret(client, "x" * limits.CLIENT_SECRET_CHARS_ADVISED, actor=SYSTEM)
+    assert not secrets.import_secret(client, "x" * limits.CLIENT_SECRET_CHARS_MAX, actor=SYSTEM)
+    days = {(row.rotate_by - row.created_at.date()).days for row in client.secrets.all()}
+    assert days == {limits.CLIENT_SECRET_ROTATE_WITHIN.days}
+
+
+def read_token_form(fields):
+    body = urlencode(fields)
+    return read_form(RequestFactory().post("/", body, content_type="application/x-www-form-urlencoded"))
+
+
+def test_a_form_has_its_bounds():
+    at_limit = {f"p{number}": "1" for number in range(limits.FORM_FIELDS)}
+    assert len(read_token_form(at_limit)) == limits.FORM_FIELDS
+    with pytest.raises(InvalidRequest):
+        read_token_form(at_limit | {"one": "more"})
+    assert read_token_form({"p": "x" * limits.PARAMETER_CHARS})
+    with pytest.raises(InvalidRequest):
+        read_token_form({"p": "x" * (limits.PARAMETER_CHARS + 1)})
+
+
+@pytest.mark.parametrize(("name", "bound"), [("nonce", limits.NONCE_CHARS), ("state", limits.PARAMETER_CHARS)])
+@pytest.mark.django_db
+def test_what_is_echoed_has_its_bounds(name, bound):
+    client = make_client()
+    parameters = {
+        "client_id": [client.client_id],
+        "redirect_uri": client.redirect_uris,
+        "response_type": ["code"],
+        "scope": ["openid"],
+        "code_challenge": ["A" * 43],
+        "code_challenge_method": ["S256"],
+    }
+    assert read_authorization_request(parameters | {name: ["x" * bound]})
+    with pytest.raises(AuthorizationRefused):
+        read_authorization_request(parameters | {name: ["x" * (bound + 1)]})
+
+
+def lives_until(lifetime, *, works):
+    """Whether something given now works in the last second of its life and no longer after it."""
+    start = timezone.now()
+    answers = []
+    for age in (lifetime - timedelta(seconds=1), lifetime):
+        with time_machine.travel(start, tick=False):
+            given = works.give()
+        with time_machine.travel(start + age, tick=False):
+            answers.append(works.use(given))
+    return answers == [True, False]
+
+
+class Codes:
+    def __init__(self):
+        self.desk = Desk()
+        self.give = self.desk.code
+
+    def use(self, code):
+        return self.desk.redeem(code).status_code == 200
+
+
+class AccessTokens(Codes):
+    def __init__(self):
+        super().__init__()
+        self.give = lambda: self.desk.tokens()["access_token"]
+
+    def use(self, token):
+        return self.desk.userinfo(token).status_code == 200
+
+
+class IdTokens(Codes):
+    """As a hint, after their own end."""
+
+    def __init__(self):
+        super().__init__()
+        self.give = lambda: self.desk.tokens()["id_token"]
+
+    def use(self, token):
+        try:
+            return bool(verify_id_token_hint(token, now=timezone.now()))
+        except BrokerError:
+            return False
+
+
+class RefreshTokens(Codes):
+    def __init__(self):
+        super().__init__()
+        self.give = lambda: self.desk.offline_tokens()["refresh_token"]
+
+    def use(self, token):
+        return self.desk.refresh(token).status_code == 200
+
+
+class UsedRefreshTokens(RefreshTokens):
+    """Those of which the answer was lost."""
+
+    def __init__(self):
+        super().__init__()
+        self.give = self.spend
+
+    def spend(self):
+        token = self.desk.offline_tokens()["refresh_token"]
+        assert self.use(token)
+        return token
+
+
+@pytest.mark.parametrize(
+    ("works", "lifetime"),
+    [
+        (Codes, limits.AUTHORIZATION_CODE_LIFETIME),
+        (AccessTokens, limits.ACCESS_TOKEN_LIFETIME),
+        (IdTokens, limits.ID_TOKEN_LIFETIME + limits.ID_TOKEN_HINT_AGE),
+        (RefreshTokens, limits.REFRESH_TOKEN_IDLE),
+        (UsedRefreshTokens, limits.REFRESH_GRACE + timedelta(seconds=1)),
+    ],
+)
+@pytest.mark.django_db
+def test_what_is_given_to_a_client_has_its_life(works, lifetime):
+    ring.forget()
+    assert lives_until(lifetime, works=works())
+    ring.forget()
+
+
+def test_a_logout_request_has_its_life():
+    sealed = seal_request(OWN_WISH, now=NOW)
+    assert open_request(sealed, now=NOW + limits.LOGOUT_REQUEST_LIFETIME - timedelta(seconds=1)) == OWN_WISH
+    with pytest.raises(BrokerError):
+        open_request(sealed, now=NOW + limits.LOGOUT_REQUEST_LIFETIME)
+
+
+@pytest.mark.django_db
+def test_grants_are_kept_for_their_retention():
+    ring.forget()
+    desk = Desk()
+    desk.tokens()
+    end = Grant.objects.get().expires_at + limits.GRANT_RETENTION
+    assert forget_ended(now=end) == 0
+    assert forget_ended(now=end + timedelta(seconds=1)) == 1
+    ring.forget()
+
+
+def test_discovery_may_be_kept_for_its_time():
+    answer = Http().get("/.well-known/openid-configuration")
+    assert answer["Cache-Control"] == f"public, max-age={int(limits.DISCOVERY_MAX_AGE.total_seconds())}"
