@@ -99,7 +99,8 @@ def _read_sections(root: Value, reading: Reading) -> tuple[dict[str, dict[str, E
     top = Table(root.content, line=root.line, path="", reading=reading)
     entries: dict[str, dict[str, Entry]] = {}
     for name in LATER_SECTIONS:
-        if top.raw(name) is not None:
+        if name in top:
+            top.raw(name)
             top.problem(name, f"{name} is not offered yet")
     for name, section in sections().items():
         value = top.raw(name)

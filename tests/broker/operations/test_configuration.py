@@ -2,8 +2,10 @@
 
 import re
 import shutil
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -32,6 +34,7 @@ from broker.registry.models import (
 )
 from broker.registry.secrets import check_secret
 from federation.claims.models import ClaimMapping, ReleaseRule
+from tests.fakes.server import Server, saying, serving
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "config"
 BAD = sorted((SAMPLES / "bad").glob("*.yaml"))
@@ -332,6 +335,67 @@ identity_providers:
     apply_text(folder, text)
 
     assert IdentityProvider.objects.get().issuer == "https://idp.acme.example/saml"
+
+
+def serving_metadata(raw: bytes, status: str = "200 OK") -> AbstractContextManager[Server]:
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(raw)}\r\nConnection: close\r\n\r\n"
+    return serving(saying(head.encode() + raw))
+
+
+PUBLISHED = """
+organisations: [{{slug: acme}}]
+identity_providers:
+  - slug: acme
+    organisation: acme
+    protocol: saml
+    metadata_url: http://127.0.0.1:{port}/metadata
+"""
+
+
+def test_metadata_is_fetched_from_its_address_at_each_apply(folder: Path, settings: Any) -> None:
+    settings.OUTGOING_NETWORKS = ["127.0.0.0/8"]
+    old, new = (folder / "acme.xml").read_bytes(), (folder / "globex.xml").read_bytes()
+
+    with serving_metadata(old) as server:
+        apply_text(folder, PUBLISHED.format(port=server.port))
+        assert changed(apply_text(folder, PUBLISHED.format(port=server.port))) == []
+    with serving_metadata(old.replace(b"><", b">\n<")) as server:
+        (difference,) = apply_text(folder, PUBLISHED.format(port=server.port)).plan.differences
+        assert list(difference.changes) == ["metadata_url"]
+    with serving_metadata(new) as server:
+        apply_text(folder, PUBLISHED.format(port=server.port))
+
+    assert IdentityProvider.objects.get().issuer == "https://idp.globex.example/saml"
+    assert "metadata_url: http://127.0.0.1" in export_configuration()
+    assert "EntityDescriptor" not in export_configuration()
+
+
+def test_metadata_that_is_held_stays_when_its_address_does_not_answer(folder: Path, settings: Any) -> None:
+    settings.OUTGOING_NETWORKS = ["127.0.0.0/8"]
+    with serving_metadata((folder / "acme.xml").read_bytes()) as server:
+        text = PUBLISHED.format(port=server.port)
+        apply_text(folder, text)
+
+    outcome = apply_text(folder, text)
+
+    assert changed(outcome) == []
+    assert outcome.notes[0].endswith("the metadata that is registered stays")
+    assert IdentityProvider.objects.get().issuer == "https://idp.acme.example/saml"
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "text"), [(b"", "404 Not Found", "answers 404"), (b"<html/>", "200 OK", "bad metadata")]
+)
+def test_an_address_without_metadata_is_refused(
+    folder: Path, settings: Any, raw: bytes, status: str, text: str
+) -> None:
+    settings.OUTGOING_NETWORKS = ["127.0.0.0/8"]
+    with serving_metadata(raw, status) as server:
+        (folder / "file.yaml").write_text(PUBLISHED.format(port=server.port))
+        (line,) = refused(folder / "file.yaml")
+
+    assert line.startswith("file.yaml:7: identity_providers[acme].metadata_url: ")
+    assert text in line
 
 
 # Secrets
