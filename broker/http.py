@@ -109,10 +109,11 @@ def check_size(request: HttpRequest) -> None:
 
 
 def refusal_json(error: BrokerError, *, trace_id: str) -> HttpResponse:
-    """A refusal for a machine: code, meaning, who can mend it, and the trace id."""
+    """A refusal for a machine: `error` as OAuth's clients read it, our code, who can mend it, and the trace id."""
     refusal = error.refusal
     body = {
-        "error": refusal.code,
+        "error": "invalid_request" if refusal.status < 500 else "temporarily_unavailable",
+        "code": refusal.code,
         "error_description": refusal.meaning,
         "mender": refusal.mender.value,
         "remedy": refusal.remedy,

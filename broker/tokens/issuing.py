@@ -52,11 +52,11 @@ def write_tokens(authorization: Authorization, *, client: Client, now: datetime,
     return response
 
 
-def release_claims(grant: Grant, *, client: Client, scopes: tuple[str, ...], purpose: str) -> dict[str, Any]:
+def release_claims(grant: Grant, *, client: Client, scopes: tuple[str, ...]) -> dict[str, Any]:
     """What the application is told of the person now (settings.CLAIMS_RELEASER)."""
     release = import_string(settings.CLAIMS_RELEASER)
     return dict(
-        release(person=grant.person, application=client.application, scopes=list(scopes), purpose=purpose),
+        release(person=grant.person, application=client.application, scopes=list(scopes)),
     )
 
 
@@ -89,7 +89,7 @@ def _id_token_claims(
 ) -> dict[str, Any]:
     """OpenID Connect Core 2, 3.1.3.6 and 12.2. What is released never replaces a claim of the protocol."""
     grant = authorization.grant
-    claims = release_claims(grant, client=client, scopes=authorization.scopes, purpose="id_token")
+    claims = release_claims(grant, client=client, scopes=authorization.scopes)
     claims |= {
         "iss": settings.BROKER_BASE_URL,
         "sub": subject,

@@ -20,7 +20,7 @@ from broker.tokens.verification import verify_access_token
 def answer_userinfo(token: str, *, attempt: Attempt) -> dict[str, Any]:
     """The claims of the person behind an access token (OpenID Connect Core 5.3). Raises InvalidToken and its like."""
     verified = verify_access_token(token, needed_scope="openid", attempt=attempt, now=timezone.now())
-    claims = release_claims(verified.grant, client=verified.client, scopes=verified.scopes, purpose="userinfo")
+    claims = release_claims(verified.grant, client=verified.client, scopes=verified.scopes)
     return claims | {"sub": verified.subject}
 
 

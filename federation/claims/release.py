@@ -17,9 +17,7 @@ _NEEDS_SCOPE = {claim: scope for scope, claims in CLAIMS_OF_SCOPE.items() for cl
 MULTI_VALUED = frozenset({"groups", "affiliation", "scoped_affiliation", "entitlement"})
 
 
-def release_claims(
-    *, person: Person, application: Application, scopes: Collection[str], purpose: str = ""
-) -> dict[str, Any]:  # noqa: ARG001
+def release_claims(*, person: Person, application: Application, scopes: Collection[str]) -> dict[str, Any]:
     """The claims of `person` for `application`: those of its release rule that the granted scopes admit.
 
     Asked anew at ID token, userinfo and refresh, so that what was withdrawn is not told again.

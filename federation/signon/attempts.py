@@ -1,7 +1,7 @@
 """One attempt as a view sees it: its trace, and what becomes of it at the end of the request."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
@@ -35,6 +35,8 @@ class Attempt:
     application: str = ""
     is_over: bool = False
     """Whether its refusal is stored already."""
+    asked: dict[str, Any] = field(default_factory=dict)
+    """What the application asked, once a stored login request is at hand."""
     return_url: str = ""
     """Where the error page may lead back to."""
 

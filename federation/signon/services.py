@@ -128,6 +128,7 @@ def find_login(relay_state: str, *, browser: str, attempt: Attempt) -> LoginRequ
     if login is None:
         raise BrokerError("signon.unknown", detail="no sign-on under this handle")
     attempt.continues(login.trace_id)
+    attempt.asked = login.asked
     attempt.application = login.application.slug
     attempt.connection = login.identity_provider.slug if login.identity_provider else ""
     if not browser or login.browser_hash not in crypto.keyed_hashes(browser, purpose="flow"):
@@ -141,9 +142,14 @@ def find_login(relay_state: str, *, browser: str, attempt: Attempt) -> LoginRequ
     return login
 
 
-def refuse(asked: SignOnRequest, error: BrokerError) -> Answer:
+def may_be_told(error: BrokerError) -> bool:
+    """Whether the application expects to hear of this refusal; every other one is for the person to read."""
+    return error.code == "oauth.login_required"
+
+
+def refuse(asked: dict[str, Any], error: BrokerError) -> Answer:
     """Tell the application of a refusal, in its own protocol."""
-    return downstream_for(asked.asked).refuse(asked.asked, error)
+    return downstream_for(asked).refuse(asked, error)
 
 
 def return_url(login: LoginRequest) -> str:

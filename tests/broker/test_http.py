@@ -228,5 +228,5 @@ def test_a_refusal_for_a_machine_keeps_the_detail_inside() -> None:
     body = json.loads(answer.content)
     assert answer.status_code == 401
     assert answer["Cache-Control"] == "no-store"
-    assert (body["error"], body["trace_id"]) == ("jwt.expired", "ABCDE-FGH23")
+    assert (body["error"], body["code"], body["trace_id"]) == ("invalid_request", "jwt.expired", "ABCDE-FGH23")
     assert b"canary-7" not in answer.content

@@ -427,3 +427,13 @@ def test_the_error_page_leads_back_to_the_application(company, browser):
     page = company.sign_on(browser, flaw="wrong_audience").content.decode()
     assert "Back to the application" in page
     assert "error=access_denied" in page
+
+
+def test_another_person_than_the_hint_names_is_told_to_the_application(company, browser):
+    tokens = company.redeem(answer_of(company.sign_on(browser))["code"]).json()
+    attributes = {**ATTRIBUTES, "mail": ["bob@acme.example"]}
+    ask = {"id_token_hint": tokens["id_token"]}
+    told = answer_of(company.sign_on(Browser(), ask=ask, subject="bob", attributes=attributes))
+    assert (told["error"], told["state"]) == ("login_required", "the-state")
+    assert Session.objects.count() == 1
+    assert Event.objects.filter(type="login.refused", code="oauth.login_required").exists()

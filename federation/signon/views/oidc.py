@@ -32,9 +32,8 @@ def authorize(request: HttpRequest, attempt: Attempt) -> HttpResponse:
     try:
         step = services.begin(asked, session=session, browser=browser, attempt=attempt)
     except BrokerError as error:
-        if error.code != "oauth.login_required":
+        if not services.may_be_told(error):
             raise
-        # The only refusal here that the application expects to hear; the others are for the person to read.
         attempt.save_refusal(error)
-        return send(request, services.refuse(asked, error))
+        return send(request, services.refuse(asked.asked, error))
     return follow(request, step, browser=browser)

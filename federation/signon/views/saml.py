@@ -14,7 +14,7 @@ from broker.sessions.services import find_live_session
 from federation.signon import cookies, services
 from federation.signon.attempts import Attempt, traced
 from federation.signon.home_realm import usable_identity_provider
-from federation.signon.views.answers import SeeOther, follow
+from federation.signon.views.answers import SeeOther, follow, send
 from federation.signon.views.pages import refusal_page
 
 
@@ -33,13 +33,19 @@ def assertion_consumer(request: HttpRequest, attempt: Attempt, slug: str) -> Htt
             identity_provider, relay_state=relay_state, raw_answer=_one(request, "SAMLResponse", required=True)
         )
         return no_store(SeeOther(f"{reverse('assertion_consumer', args=[slug])}?flow={relay_state}"))
-    step = services.complete(
-        identity_provider,
-        relay_state=request.GET.get("flow", ""),
-        browser=cookies.flow_browser(request),
-        session=find_live_session(cookies.session_handle(request), now=timezone.now()),
-        attempt=attempt,
-    )
+    try:
+        step = services.complete(
+            identity_provider,
+            relay_state=request.GET.get("flow", ""),
+            browser=cookies.flow_browser(request),
+            session=find_live_session(cookies.session_handle(request), now=timezone.now()),
+            attempt=attempt,
+        )
+    except BrokerError as error:
+        if not services.may_be_told(error):
+            raise
+        attempt.save_refusal(error)
+        return send(request, services.refuse(attempt.asked, error))
     return follow(request, step, browser="")
 
 

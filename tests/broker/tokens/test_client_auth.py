@@ -201,7 +201,7 @@ def test_parameters_in_the_url_are_refused(desk):
 def test_a_form_above_the_limit_is_refused_before_it_is_parsed(desk):
     response = post_form("/oauth/token", {"x": "a" * limits.FORM_BYTES}, authorization=desk.authorization)
     assert response.status_code == 413
-    assert response.json()["error"] == "request.too_large"
+    assert response.json()["code"] == "request.too_large"
 
 
 @pytest.mark.parametrize("method", ["get", "put", "delete", "patch", "options", "head"])
