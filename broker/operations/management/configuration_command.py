@@ -34,7 +34,8 @@ class ConfigurationCommand(BaseCommand):
             else:
                 for line in problem_lines(str(options["file"]), error.problems):
                     self.stderr.write(line)
-                self.stderr.write(f"{len(error.problems)} problems; nothing was written.")
+                count = len(error.problems)
+                self.stderr.write(f"{count} problem{'s' if count != 1 else ''}; nothing was written.")
             sys.exit(1)
 
     def carry_out(self, file: Path, options: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """What an entry names by its place: metadata, key sets and secrets in files, at addresses, in the environment."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -67,7 +68,7 @@ def read_secret(table: Table) -> Secret | None:
         table.problem(
             "client_secret", "secrets do not stand in the file: use client_secret_env or client_secret_file instead"
         )
-    variable = table.text("client_secret_env")
+    variable = table.text("client_secret_env", _variable)
     raw = _file(table, "client_secret_file", max_bytes=limits.PARAMETER_CHARS)
     if variable is not None and raw is not None:
         table.problem("client_secret_file", "the secret is already given by client_secret_env")
@@ -136,6 +137,13 @@ def _file(table: Table, name: str, *, max_bytes: int) -> bytes | None:
         table.problem(name, f"{path} has more than {max_bytes} bytes")
         return None
     return raw
+
+
+def _variable(text: str) -> str:
+    """The name of an environment variable. What is none may be the secret itself, so it is not repeated."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
+        raise BadValue("is not the name of an environment variable")
+    return text
 
 
 def _secret(table: Table, name: str, value: str) -> Secret | None:

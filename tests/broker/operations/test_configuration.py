@@ -524,6 +524,7 @@ def test_a_bad_file_is_refused_with_line_and_path_and_writes_nothing(path: Path)
         where, _, fragment = text.rpartition(": ")
         assert line.startswith(f"{path.name}:{number}: {where}"), line
         assert fragment in line
+        assert "canary" not in line
     assert [after for after, table in zip(counts(), TABLES, strict=True) if table is not RegistryVersion] == [
         count for count, table in zip(before, TABLES, strict=True) if table is not RegistryVersion
     ]
