@@ -6,6 +6,7 @@ from typing import cast
 
 import structlog
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.module_loading import import_string
 
@@ -76,7 +77,7 @@ class TraceMiddleware:
 
 
 class LimitsMiddleware:
-    """Refuses what is too large before anything parses it (`broker.limits`)."""
+    """Refuses what is not addressed to us, or too large, before anything parses it (`broker.limits`)."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -84,10 +85,21 @@ class LimitsMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         try:
+            check_host(request)
             check_size(request)
         except BrokerError as error:
             return cast(HttpResponse, self.refusal_page(request, error))
         return self.get_response(request)
+
+
+def check_host(request: HttpRequest) -> None:
+    """Raises BrokerError when the Host is none of ours. Health probes come by address and say nothing of value."""
+    if request.path.startswith("/health/"):
+        return
+    try:
+        request.get_host()
+    except DisallowedHost as error:
+        raise BrokerError("request.host", expected=settings.ALLOWED_HOSTS) from error
 
 
 def check_size(request: HttpRequest) -> None:

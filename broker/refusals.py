@@ -483,6 +483,14 @@ CATALOGUE: tuple[Refusal, ...] = (
         _APP,
         "Wait for as long as Retry-After says.",
     ),
+    Refusal(
+        "request.host",
+        400,
+        "The request is addressed to another host.",
+        _OPS,
+        "Open the published address; a proxy in front must keep the Host header.",
+    ),
+    Refusal("request.forbidden", 403, "This page is not open to you.", _OPS, "Ask for the role that it needs."),
     Refusal("request.not_found", 404, "There is no such page.", _PERSON, "Check the address."),
     Refusal(
         "request.method",

@@ -2,8 +2,10 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 urlpatterns = [
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("", include("federation.signon.urls")),  # /, /signon/…, /saml/sp/…, /oauth/authorize
     path("", include("federation.logout.urls")),  # /oauth/logout
@@ -12,5 +14,6 @@ urlpatterns = [
     path("", include("broker.operations.urls")),  # /health/…, /metrics
 ]
 handler400 = "federation.signon.views.pages.bad_request"
+handler403 = "federation.signon.views.pages.forbidden"
 handler404 = "federation.signon.views.pages.not_found"
 handler500 = "federation.signon.views.pages.fault"

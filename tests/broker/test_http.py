@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog
 from django.http import HttpRequest, HttpResponse
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.urls import ResolverMatch
 from pytest_django import Settings
 
@@ -230,3 +230,24 @@ def test_a_refusal_for_a_machine_keeps_the_detail_inside() -> None:
     assert answer["Cache-Control"] == "no-store"
     assert (body["error"], body["code"], body["trace_id"]) == ("invalid_request", "jwt.expired", "ABCDE-FGH23")
     assert b"canary-7" not in answer.content
+
+
+# --- The host -------------------------------------------------------------------------------------------------------
+@pytest.mark.django_db
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "localhost@evil.example", ""])
+@pytest.mark.parametrize("path", ["/", "/oauth/authorize", "/.well-known/openid-configuration", "/saml/sp/x/metadata"])
+def test_a_request_for_another_host_is_refused(client: Client, host: str, path: str) -> None:
+    answer = client.get(path, headers={"host": host})
+    assert answer.status_code == 400
+    assert b"request.host" in answer.content
+    assert host.encode() not in answer.content or not host
+
+
+@pytest.mark.django_db
+def test_a_health_probe_may_come_by_any_address(client: Client) -> None:
+    assert client.get("/health/live", headers={"host": "10.1.2.3"}).status_code == 200
+
+
+@pytest.mark.django_db
+def test_the_console_is_found_without_its_slash(client: Client) -> None:
+    assert client.get("/admin")["Location"] == "/admin/"

@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('protocol', models.CharField(choices=[('saml', 'Saml'), ('oidc', 'Oidc')], max_length=8)),
                 ('issuer', models.CharField(help_text='entityID, or the OpenID issuer', max_length=1024)),
-                ('subject', models.CharField(default='name_id', help_text='"name_id", or "attribute: <name>"', max_length=200)),
+                ('subject', models.CharField(default='name_id', help_text='"name_id", or "attribute: " and its name', max_length=200)),
                 ('unknown_person', models.CharField(choices=[('create', 'Create'), ('refuse', 'Refuse')], default='create', max_length=8)),
                 ('match_claim', models.CharField(blank=True, max_length=64)),
                 ('match_person', models.CharField(blank=True, max_length=64)),

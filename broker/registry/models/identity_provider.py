@@ -32,7 +32,7 @@ class IdentityProvider(Party):
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="identity_providers")
     protocol = models.CharField(max_length=8, choices=Protocol.choices)
     issuer = models.CharField(max_length=1024, help_text="entityID, or the OpenID issuer")
-    subject = models.CharField(max_length=200, default="name_id", help_text='"name_id", or "attribute: <name>"')
+    subject = models.CharField(max_length=200, default="name_id", help_text='"name_id", or "attribute: " and its name')
     unknown_person = models.CharField(max_length=8, choices=UnknownPerson.choices, default=UnknownPerson.CREATE)
     match_claim = models.CharField(max_length=64, blank=True)
     match_person = models.CharField(max_length=64, blank=True)

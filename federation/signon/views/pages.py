@@ -96,6 +96,11 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # 
     return refusal_page(request, BrokerError("request.malformed"))
 
 
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django's signature
+    """A page that needs another role."""
+    return refusal_page(request, BrokerError("request.forbidden"))
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django's signature
     """No such page."""
     return refusal_page(request, BrokerError("request.not_found"))
