@@ -25,6 +25,10 @@ class SignOnRequest:
     choose: bool = False
     """The person wants to choose the account (prompt=select_account)."""
     max_age: int | None = None
+    contexts: tuple[str, ...] = ()
+    """The authentication contexts that are good enough (acr_values, RequestedAuthnContext), best first; none: any is."""
+    must_reach_context: bool = False
+    """Whether a weaker context is refused rather than told as it is."""
     login_hint: str = ""
     identity_provider_hint: str = ""
 
@@ -38,6 +42,8 @@ class VerifiedAssertion:
     authenticated_at: datetime
     context: str
     attributes: Mapping[str, tuple[str, ...]]
+    methods: tuple[str, ...] = ()
+    """How the person authenticated (amr, RFC 8176), where the identity provider says so."""
     upstream_session: Mapping[str, str] = field(default_factory=dict)
     """NameID and SessionIndex, for the identity provider's logout."""
     session_until: datetime | None = None

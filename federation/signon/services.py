@@ -282,7 +282,7 @@ def _open_or_renew(
         "identity_provider": identity_provider,
         "authenticated_at": assertion.authenticated_at,
         "context": assertion.context,
-        "methods": [],
+        "methods": assertion.methods,
         "upstream": assertion.upstream_session,
         "until": assertion.session_until,
     }

@@ -17,6 +17,8 @@ class UpstreamRequest:
     relay_state: str
     force: bool
     authenticated_after: datetime | None
+    contexts: tuple[str, ...] = ()
+    """In the identity provider's own words, best first; none: any is good."""
 
 
 class Connector(Protocol):
