@@ -74,7 +74,7 @@ class IdentityProviderAdmin(PartyAdmin):
         "certificate_list",
         "scopes_shown",
         "metadata_url",
-        "metadata",
+        "metadata_shown",
         "id",
         "created_at",
         "retired_at",
@@ -110,7 +110,12 @@ class IdentityProviderAdmin(PartyAdmin):
             (one["subject"], one["fingerprint"], _days_left(datetime.fromisoformat(one["not_after"])))
             for one in identity_provider.certificates
         ]
-        return format_html_join("", "<p>{}<br><code>{}</code><br>{}</p>", rows) or "none"
+        return format_html_join("", '<p>{}</p><p class="cs-message">{}</p><p>{}</p>', rows) or "none"
+
+    @admin.display(description="metadata as registered")
+    def metadata_shown(self, identity_provider: IdentityProvider) -> SafeString:
+        """The XML, folded."""
+        return _folded(identity_provider.metadata)
 
     @admin.display(description="scopes in its metadata")
     def scopes_shown(self, identity_provider: IdentityProvider) -> str:
@@ -127,10 +132,15 @@ class ServiceProviderInline(StackedInline):
     """An application's SAML face, as it was configured."""
 
     model = ServiceProvider
-    fields = ("entity_id", "name_id", "sign", "encrypt", "require_signed_requests", "metadata")
+    fields = ("entity_id", "name_id", "sign", "encrypt", "require_signed_requests", "metadata_shown")
     readonly_fields = fields
     can_delete = False
     extra = 0
+
+    @admin.display(description="metadata")
+    def metadata_shown(self, face: ServiceProvider) -> SafeString:
+        """The XML, folded."""
+        return _folded(face.metadata)
 
     def has_add_permission(self, request: HttpRequest, obj: Any) -> bool:
         return False
@@ -148,6 +158,10 @@ class ApplicationAdmin(PartyAdmin):
     list_display = ("slug", "name", "kind", "owner", "enabled", "faces")
     list_filter = (LiveFilter, "enabled", "kind")
     search_fields = ("slug", "name", "owner")
+
+    def get_inlines(self, request: HttpRequest, obj: Application | None) -> list[type[StackedInline]]:
+        """The SAML face, where there is one."""
+        return self.inlines if obj is not None and getattr(obj, "service_provider", None) else []
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Application]:
         return Application.objects.select_related("service_provider").prefetch_related("clients")
@@ -276,7 +290,7 @@ class ResourceAdmin(PartyAdmin):
 class FlowAdmin(ModelAdmin):
     """Flows as they are recorded; they are changed by configuration, which names who approved."""
 
-    list_display = ("client", "grant", "resource", "state", "owner", "approved_by", "expires_shown")
+    list_display = ("client", "grant", "resource", "state", "owner", "expires_shown")
     list_filter = ("state", "grant", "impersonation")
     list_select_related = ("client", "resource")
     search_fields = ("client__client_id", "resource__identifier", "owner", "purpose")
@@ -295,6 +309,13 @@ class FlowAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def _folded(text: str) -> SafeString:
+    """A long text that opens when it is asked for."""
+    return format_html(
+        '<details><summary>{} characters</summary><p class="cs-message">{}</p></details>', len(text), text
+    )
 
 
 def _days_left(end: datetime) -> SafeString:

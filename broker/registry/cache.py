@@ -1,7 +1,8 @@
 """A process-wide memory of parties that follows the registry's version row.
 
 A change of a party is seen by every worker within `limits.REGISTRY_POLL_INTERVAL`: the version row is read at most
-that often, and when it moved, everything is forgotten.
+that often, and when it moved, everything is forgotten. While the database is away, what is remembered still stands:
+our metadata is served from it, and nothing can be issued from it.
 """
 
 import threading
@@ -10,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
 
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F
 
 from broker import limits
@@ -56,7 +58,12 @@ class PartyCache:
         now = self._clock()
         if now - self._checked_at < limits.REGISTRY_POLL_INTERVAL.total_seconds():
             return
-        version = RegistryVersion.objects.filter(pk=1).values_list("number", flat=True).first() or 0
+        try:
+            version = RegistryVersion.objects.filter(pk=1).values_list("number", flat=True).first() or 0
+        except (InterfaceError, OperationalError):
+            if self._version is None or connection.in_atomic_block:
+                raise
+            return
         with self._lock:
             self._checked_at = now
             if version != self._version:

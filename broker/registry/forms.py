@@ -105,7 +105,7 @@ class IdentityProviderForm(PartyForm):
 
     columns: ClassVar = (
         "name", "enabled", "subject", "unknown_person", "match_claim", "match_person", "outside_authority",
-        "entity_id_override", "name_id_format", "sign_requests", "idp_initiated", "skew_seconds",
+        "entity_id_override", "name_id_format", "sign_requests", "skew_seconds",
         "sha1_accepted_until",
     )  # fmt: skip
 
@@ -113,9 +113,22 @@ class IdentityProviderForm(PartyForm):
         model = IdentityProvider
         fields = (
             "organisation", "slug", "name", "enabled", "subject", "unknown_person", "match_claim", "match_person",
-            "outside_authority", "entity_id_override", "name_id_format", "sign_requests", "idp_initiated",
+            "outside_authority", "entity_id_override", "name_id_format", "sign_requests",
             "skew_seconds", "sha1_accepted_until",
         )  # fmt: skip
+        labels: ClassVar = {
+            "match_person": "Match with",
+            "entity_id_override": "Our entityID",
+            "name_id_format": "NameID format",
+            "skew_seconds": "Clock skew (seconds)",
+            "sha1_accepted_until": "SHA-1 accepted until",
+        }
+        help_texts: ClassVar = {
+            "unknown_person": "What happens at the first login of somebody whom nobody has recorded.",
+            "match_claim": "Joins a login to the person whom HR recorded; exact, and never an e-mail address.",
+            "match_person": "external_id, HR's own key",
+            "outside_authority": "What happens to a scoped value outside the organisation's proved domains.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -171,11 +184,21 @@ class ClientForm(PartyForm):
             "id_token_algorithm", "jwks_url", "enforcement",
         )  # fmt: skip
         field_classes: ClassVar = {"jwks_url": forms.CharField}  # judged by values.web_address
+        labels: ClassVar = {
+            "client_id": "client_id",
+            "pkce": "PKCE",
+            "jwks_url": "Address of its keys",
+            "id_token_algorithm": "Algorithm of ID tokens",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if isinstance(field := self.fields.get("application"), forms.ModelChoiceField):
             field.queryset = Application.objects.filter(retired_at=None)
+        for name in ("authentication", "id_token_algorithm"):
+            if isinstance(field := self.fields.get(name), forms.ChoiceField):
+                # As they stand on the wire, which is how applications' manuals name them.
+                field.choices = [(value, value) for value, _ in self.instance._meta.get_field(name).choices]
         if not self.is_new and "redirect_lines" in self.fields:
             self.initial["redirect_lines"] = self.instance.redirect_uris
             self.initial["post_logout_lines"] = self.instance.post_logout_redirect_uris

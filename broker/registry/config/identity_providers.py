@@ -61,6 +61,11 @@ class IdentityProvidersSection(Section):
         own_metadata = read_metadata(
             table, metadata.identity_provider_columns, held_from=lambda url: _holds_metadata_of(key, url)
         )
+        idp_initiated = table.flag("idp_initiated")
+        if idp_initiated:
+            table.reading.notes.append(
+                f"{table.path}: idp_initiated is recorded; this version refuses every such answer"
+            )
         if own_metadata.get("metadata"):
             oddities = metadata.read_identity_provider(own_metadata["metadata"]).oddities
             table.reading.notes += [f"{table.path}: {oddity}" for oddity in oddities]
@@ -80,7 +85,7 @@ class IdentityProvidersSection(Section):
                 "entity_id": table.text("entity_id", max_chars=ENTITY_ID_CHARS),
                 "name_id_format": table.text("name_id_format"),
                 "sign_requests": table.flag("sign_requests"),
-                "idp_initiated": table.flag("idp_initiated"),
+                "idp_initiated": idp_initiated,
                 "skew_seconds": table.number("skew_seconds", low=0, high=int(limits.SAML_SKEW_MAX.total_seconds())),
                 "sha1_accepted_until": table.day("sha1_accepted_until"),
             },

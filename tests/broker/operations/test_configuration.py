@@ -308,6 +308,17 @@ def test_an_attribute_as_subject_is_written_as_a_text_or_as_a_mapping(folder: Pa
         assert IdentityProvider.objects.get().subject == "attribute: uid"
 
 
+def test_what_is_only_recorded_is_said_to_be(folder: Path) -> None:
+    apply(folder / "company.yaml")
+
+    outcome = apply_text(folder, "identity_providers:\n  - {slug: acme-entra, idp_initiated: true}\n")
+
+    assert IdentityProvider.objects.get().idp_initiated is True
+    assert outcome.notes == (
+        "identity_providers[acme-entra]: idp_initiated is recorded; this version refuses every such answer",
+    )
+
+
 def test_new_metadata_shows_what_follows_from_it(folder: Path) -> None:
     apply(folder / "company.yaml")
     shutil.copy(folder / "globex.xml", folder / "acme.xml")
