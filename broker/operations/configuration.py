@@ -74,7 +74,7 @@ def apply_configuration(configuration: Configuration, *, actor: Actor, prune: bo
         record(
             catalogue.CONFIGURATION_APPLIED,
             actor=actor,
-            subject=("configuration", configuration.path.name),
+            subject=("configuration", configuration.path.name[:200]),
             digest=configuration.digest,
             checked=plan.checked,
             changed=len(plan.differences),

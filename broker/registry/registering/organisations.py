@@ -95,7 +95,7 @@ def _set_domains(organisation: Organisation, wanted: list[str], *, actor: Actor)
                 defaults={
                     "proof": Domain.Proof.OPERATOR,
                     "proved_at": timezone.now(),
-                    "proved_by": actor.identifier,
+                    "proved_by": actor.identifier[:200],
                 },
             )
     return {"domains": (held, wanted)}
