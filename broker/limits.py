@@ -13,6 +13,12 @@ SAML_POST_BYTES = 512 * 1024
 SAML_DEPTH = 40
 """Nesting of elements in one SAML message."""
 SAML_ELEMENTS = 10_000
+SAML_ELEMENT_ATTRIBUTES = 64
+"""XML attributes of one element."""
+SAML_NAMESPACES = 64
+"""Namespace declarations in force at one element, those of its ancestors included."""
+SAML_PREFIXES = 16
+"""Of the PrefixList of one canonicalisation. It is worked through before any signature is verified."""
 SAML_ATTRIBUTES = 200
 SAML_ATTRIBUTE_VALUES = 2_000
 SAML_ATTRIBUTE_VALUE_CHARS = 4_096

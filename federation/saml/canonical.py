@@ -2,6 +2,7 @@
 
 from lxml import etree
 
+from broker import limits
 from broker.errors import BrokerError
 from federation.saml.elements import get_child, local
 from federation.saml.names import EXCLUSIVE_C14N, clark
@@ -35,8 +36,14 @@ def canonical_bytes(alone: etree._Element, method: etree._Element | None = None)
 
 
 def inclusive_prefixes(method: etree._Element) -> list[str]:
-    """The PrefixList of a canonicalisation. Raises saml.structure for any other parameter."""
+    """The PrefixList of a canonicalisation. Raises saml.structure for any other parameter, and for a long list.
+
+    Each prefix is looked up at every element, and nobody has proved yet that they know a key.
+    """
     names = [child.tag for child in method]
     if names not in ([], [INCLUSIVE_NAMESPACES]):
         raise BrokerError("saml.structure", expected="InclusiveNamespaces", actual=", ".join(map(local, names)))
-    return method[0].get("PrefixList", "").split() if names else []
+    prefixes = method[0].get("PrefixList", "").split() if names else []
+    if len(prefixes) > limits.SAML_PREFIXES:
+        raise BrokerError("saml.structure", expected=f"at most {limits.SAML_PREFIXES} prefixes", actual=len(prefixes))
+    return prefixes

@@ -15,6 +15,7 @@ _NOT_UTF_8 = re.compile(rb"""<\?xml[^>]*\sencoding\s*=\s*["'](?!utf-8["'])""", r
 _TOO_DEEP = etree.XPath("/*" * (limits.SAML_DEPTH + 1))
 _COMMENTS = etree.XPath("//comment()")
 _INSTRUCTIONS = etree.XPath("//processing-instruction()")
+_CROWDED = etree.XPath(f"boolean(//*[count(@*) > {limits.SAML_ELEMENT_ATTRIBUTES}])")
 
 
 def decode_post(value: str) -> bytes:
@@ -36,7 +37,7 @@ def parse_message(raw: bytes) -> etree._Element:
 
     No second parser ever reads a message: verified bytes and decrypted bytes come back to this function.
     Raises saml.too_large, saml.encoding, saml.malformed, saml.doctype, saml.comment,
-    saml.processing_instruction and saml.structure (nested too deep, too many elements).
+    saml.processing_instruction and saml.structure (nested too deep, too many elements, attributes or namespaces).
     """
     if len(raw) > limits.SAML_MESSAGE_BYTES:
         raise BrokerError("saml.too_large", expected=limits.SAML_MESSAGE_BYTES, actual=len(raw))
@@ -102,7 +103,33 @@ def check_bounds(root: etree._Element) -> Compared:
     return f"at most {limits.SAML_ELEMENTS} elements", count
 
 
-NODES = (check_no_document_type, check_no_comment, check_no_processing_instruction, check_bounds)
+def check_attributes(root: etree._Element) -> Compared:
+    """Canonicalisation sorts the attributes of an element by insertion: its work grows with the square of them."""
+    expected = f"at most {limits.SAML_ELEMENT_ATTRIBUTES} attributes on an element"
+    if _CROWDED(root):
+        raise BrokerError("saml.structure", expected=expected, actual="more")
+    return expected, "so it is"
+
+
+def check_namespaces(root: etree._Element) -> Compared:
+    """Canonicalisation looks prefixes up at each element, through all the declarations that are in force there."""
+    expected = f"at most {limits.SAML_NAMESPACES} namespace declarations in force"
+    in_force = 0
+    for event, _ in etree.iterwalk(root, events=("start-ns", "end-ns")):
+        in_force += 1 if event == "start-ns" else -1
+        if in_force > limits.SAML_NAMESPACES:
+            raise BrokerError("saml.structure", expected=expected, actual="more")
+    return expected, "so it is"
+
+
+NODES = (
+    check_no_document_type,
+    check_no_comment,
+    check_no_processing_instruction,
+    check_bounds,
+    check_attributes,
+    check_namespaces,
+)
 
 
 def _parser() -> etree.XMLParser:

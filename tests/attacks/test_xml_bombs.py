@@ -27,6 +27,11 @@ DOCUMENTS: dict[str, tuple[bytes, str]] = {
     "nesting beyond the limit": (b"<a>" * 41 + b"</a>" * 41, "saml.structure"),
     "nesting beyond the parser's limit": (b"<a>" * 30_000 + b"</a>" * 30_000, "saml.malformed"),
     "too many elements": (b"<r>" + b"<a/>" * limits.SAML_ELEMENTS + b"</r>", "saml.structure"),
+    "an element of attributes": (b"<r" + b"".join(b" a%d=''" % i for i in range(20_000)) + b"/>", "saml.structure"),
+    "namespaces everywhere": (
+        b"<r" + b"".join(b" xmlns:n%d='urn:n'" % i for i in range(9_000)) + b"/>",
+        "saml.structure",
+    ),
     "same attribute twice": (b'<r a="1" a="2"/>', "saml.malformed"),
     "same attribute by two prefixes": (b'<r xmlns:a="u" xmlns:b="u" a:x="1" b:x="2"/>', "saml.malformed"),
     "prefix nobody bound": (b"<a:r/>", "saml.malformed"),
@@ -77,6 +82,17 @@ def test_document_type_around_an_honest_answer_is_refused() -> None:
     desk = Desk()
     for document_type in (b"<!DOCTYPE samlp:Response>", b'<!DOCTYPE samlp:Response [<!ENTITY a "b">]>'):
         assert desk.code(document_type + desk.respond()) == "saml.doctype"
+
+
+def test_prefixes_times_elements_times_declarations_are_not_worked_through() -> None:
+    """20 KiB of it cost seconds, 200 KiB hours; and a digest is computed before any signature is verified."""
+    desk = Desk()
+    declared = b"".join(b" xmlns:n%d='urn:n'" % i for i in range(500))
+    elements = b"<samlp:Extensions%b>%b</samlp:Extensions>" % (declared, b"<n0:a/>" * 2_000)
+    raw = desk.respond(prefix_list=" ".join(["saml"] * 2_000))
+    assert desk.code(raw) == "saml.structure"
+    raw = desk.respond(prefix_list="saml")
+    assert desk.code(raw.replace(b"<samlp:Status>", elements + b"<samlp:Status>")) == "saml.structure"
 
 
 def test_message_of_the_greatest_size_is_read_and_a_larger_one_is_not() -> None:

@@ -44,12 +44,25 @@ def metadata_of(size: int) -> None:
     read_identity_provider(raw + b" " * (size - len(raw)))
 
 
+def namespaces(count: int) -> bytes:
+    return b"".join(b" xmlns:n%d='urn:n'" % i for i in range(count))
+
+
 # row -> (use so much of it, the code above it)
 COUNTS: dict[str, tuple[Callable[[int], object], str]] = {
     "SAML_MESSAGE_BYTES": (lambda n: parse_message(b"<a>" + b" " * (n - 7) + b"</a>"), "saml.too_large"),
     "SAML_POST_BYTES": (lambda n: decode_post("A" * n), "saml.too_large"),
     "SAML_DEPTH": (lambda n: parse_message(b"<a>" * n + b"</a>" * n), "saml.structure"),
     "SAML_ELEMENTS": (lambda n: parse_message(b"<a>" + b"<b/>" * (n - 1) + b"</a>"), "saml.structure"),
+    "SAML_ELEMENT_ATTRIBUTES": (
+        lambda n: parse_message(b"<a" + b"".join(b" b%d=''" % i for i in range(n)) + b"/>"),
+        "saml.structure",
+    ),
+    "SAML_NAMESPACES": (
+        lambda n: parse_message(b"<a xmlns='urn:a'>" * 2 + b"<b%b/>" % namespaces(n - 2) * 9 + b"</a>" * 2),
+        "saml.structure",
+    ),
+    "SAML_PREFIXES": (lambda n: answer(prefix_list=" ".join(["saml"] * n)), "saml.structure"),
     "SAML_ATTRIBUTES": (lambda n: answer(attributes={f"a{i}": "" for i in range(n)}), "saml.attributes"),
     "SAML_ATTRIBUTE_VALUES": (lambda n: answer(attributes={"a": [""] * n}), "saml.attributes"),
     "SAML_ATTRIBUTE_VALUE_CHARS": (lambda n: answer(attributes={"a": "x" * n}), "saml.attributes"),
