@@ -48,6 +48,9 @@ FORM_BYTES = 64 * 1024
 QUERY_BYTES = 16 * 1024
 PARAMETER_CHARS = 8 * 1024
 COOKIE_BYTES = 8 * 1024
+CONTEXTS = 10
+"""Authentication contexts that one request may name."""
+CONTEXT_CHARS = 300
 RELAY_STATE_CHARS = 1_024
 
 # Lifetimes

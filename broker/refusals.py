@@ -290,6 +290,13 @@ CATALOGUE: tuple[Refusal, ...] = (
         "Enable it in the console.",
     ),
     Refusal(
+        "signon.context_not_reached",
+        403,
+        "The sign-on was not as strong as the application demands.",
+        _IDP,
+        "Let the identity provider ask for the second factor, and say so in its authentication context.",
+    ),
+    Refusal(
         "signon.bad_parameter",
         400,
         "A parameter of the request is not usable.",

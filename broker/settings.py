@@ -192,7 +192,7 @@ UNFOLD = {
             "200": "oklch(89% .055 230)",
             "300": "oklch(81% .09 230)",
             "400": "oklch(71% .125 232)",
-            "500": "oklch(61% .135 235)",
+            "500": "oklch(64.5% .13 235)",
             "600": "oklch(52% .125 238)",
             "700": "oklch(45% .11 240)",
             "800": "oklch(39% .09 241)",
@@ -299,6 +299,7 @@ CONFIG_SECTIONS = [
 ]
 CONFIG_KEYS = {
     ("identity_providers", "claims"): "federation.claims.config.CLAIMS",
+    ("identity_providers", "contexts"): "federation.claims.config.CONTEXTS",
     ("applications", "release"): "federation.claims.config.RELEASE",
 }
 HEALTH_CHECKS = [

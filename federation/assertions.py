@@ -26,7 +26,7 @@ class SignOnRequest:
     """The person wants to choose the account (prompt=select_account)."""
     max_age: int | None = None
     contexts: tuple[str, ...] = ()
-    """The authentication contexts that are good enough (acr_values, RequestedAuthnContext), best first; none: any is."""
+    """The authentication contexts that are good enough (acr_values, RequestedAuthnContext), best first; none: any."""
     must_reach_context: bool = False
     """Whether a weaker context is refused rather than told as it is."""
     login_hint: str = ""

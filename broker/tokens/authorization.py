@@ -56,6 +56,7 @@ class AuthorizationRequest:
     """S256; empty only for a client that is exempt from PKCE."""
     prompts: frozenset[str]
     max_age: int | None
+    contexts: tuple[str, ...]
     login_hint: str
     identity_provider_hint: str
     expected_subject: str
@@ -97,6 +98,7 @@ def read_authorization_request(
         code_challenge=raw.value("code_challenge"),
         prompts=frozenset(raw.words("prompt")),
         max_age=int(raw.value("max_age")) if raw.value("max_age") else None,
+        contexts=raw.words("acr_values"),
         login_hint=raw.value("login_hint"),
         identity_provider_hint=raw.value("idp_hint"),
         expected_subject=expected_subject,
@@ -112,11 +114,13 @@ def issue_code(
     scopes: Iterable[str],
     nonce: str,
     code_challenge: str,
+    context: str,
     actor: Actor,
 ) -> str:
     """A code for this client, redirect URI and challenge (RFC 6749 section 4.1.2); stored as a keyed hash only.
 
-    Personal data is not frozen into it: what the application is told is asked for when it redeems the code.
+    `context` is the acr that the application will be told. Personal data is not frozen into the code: what the
+    application is told of the person is asked for when it redeems the code.
     """
     now = timezone.now()
     value = secrets.token_urlsafe(CODE_BYTES)
@@ -129,6 +133,7 @@ def issue_code(
         scopes=list(scopes),
         nonce=nonce,
         code_challenge=code_challenge,
+        context=context,
         trace_id=actor.trace_id,
         created_at=now,
         expires_at=now + limits.AUTHORIZATION_CODE_LIFETIME,

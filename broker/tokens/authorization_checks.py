@@ -190,6 +190,13 @@ def check_max_age(raw: RawRequest) -> None:
 
 
 # The order matters: the redirect URI is one of this client's, and nothing is sent to it before that is known.
+def check_contexts(raw: RawRequest) -> None:
+    """acr_values names a few contexts (OpenID Connect Core 3.1.2.1)."""
+    contexts = raw.words("acr_values")
+    if len(contexts) > limits.CONTEXTS or any(len(one) > limits.CONTEXT_CHARS for one in contexts):
+        raise InvalidRequest("acr_values", expected=f"at most {limits.CONTEXTS} contexts", actual=len(contexts))
+
+
 TRUST_CHECKS: tuple[Check, ...] = (
     check_client,
     check_client_signs_people_on,
@@ -209,4 +216,5 @@ REQUEST_CHECKS: tuple[Check, ...] = (
     check_nonce,
     check_prompt,
     check_max_age,
+    check_contexts,
 )

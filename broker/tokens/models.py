@@ -39,6 +39,9 @@ class AuthorizationCode(models.Model):
     scopes = models.JSONField(default=list)
     nonce = models.CharField(max_length=512, blank=True)
     code_challenge = models.CharField(max_length=128, blank=True)
+    context = models.CharField(
+        max_length=300, blank=True, default="", db_default="", help_text="acr as the application is told"
+    )
     trace_id = models.CharField(max_length=16, blank=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)

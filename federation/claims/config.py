@@ -4,11 +4,14 @@ from typing import Any
 
 from broker.actors import Actor
 from broker.registry.config.table import Table
-from federation.claims.models import ClaimMapping, ReleaseRule
+from broker.registry.values import BadValue
+from federation.claims.models import ClaimMapping, ContextMapping, ReleaseRule
 from federation.claims.registering import (
     check_attribute_name,
     check_claim,
+    check_context,
     set_claim_mapping,
+    set_contexts,
     set_release_rule,
 )
 
@@ -40,6 +43,34 @@ class ClaimsKey:
         set_claim_mapping(party, value, actor=actor)
 
 
+class ContextsKey:
+    """`contexts: {"http://…/multipleauthn": mfa}`: what a provider's authentication contexts mean. See KeyHook."""
+
+    def read(self, table: Table, name: str) -> dict[str, str] | None:
+        """{its name: level}"""
+        inner = table.table(name)
+        if inner is None:
+            return None
+        contexts: dict[str, str] = {}
+        for context in inner.content:
+            level = inner.text(context) or ""
+            try:
+                check_context(context, level)
+            except BadValue as error:
+                inner.problem(context, str(error))
+            contexts[context] = level
+        return contexts
+
+    def present(self) -> dict[str, Any]:
+        """{slug of the identity provider: contexts}"""
+        rows = ContextMapping.objects.filter(identity_provider__retired_at=None).exclude(contexts={})
+        return dict(rows.values_list("identity_provider__slug", "contexts"))
+
+    def write(self, party: Any, value: Any, *, actor: Actor) -> None:
+        """See KeyHook."""
+        set_contexts(party, value, actor=actor)
+
+
 class ReleaseKey:
     """`release: [email, groups]`: the claims that an application is told. See KeyHook."""
 
@@ -59,4 +90,5 @@ class ReleaseKey:
 
 
 CLAIMS = ClaimsKey()
+CONTEXTS = ContextsKey()
 RELEASE = ReleaseKey()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from broker.registry.cache import parties
 from broker.registry.models import IdentityProvider
-from federation.claims.models import ClaimMapping
+from federation.claims.models import ClaimMapping, ContextMapping
 from federation.saml.attribute_names import NAMES_OF_CLAIM
 
 SINGLE_VALUED = frozenset({"email", "eppn", "name", "given_name", "family_name", "employee_id"})
@@ -45,6 +45,19 @@ def own_mapping(identity_provider: IdentityProvider) -> dict[str, list[str]]:
         ("claim_mapping", identity_provider.pk),
         lambda: (
             ClaimMapping.objects.filter(identity_provider=identity_provider).values_list("claims", flat=True).first()
+            or {}
+        ),
+    )
+
+
+def own_contexts(identity_provider: IdentityProvider) -> dict[str, str]:
+    """What operators say this identity provider's authentication contexts mean: {its name: level}."""
+    return parties.get(
+        ("context_mapping", identity_provider.pk),
+        lambda: (
+            ContextMapping.objects.filter(identity_provider=identity_provider)
+            .values_list("contexts", flat=True)
+            .first()
             or {}
         ),
     )

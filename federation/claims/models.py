@@ -23,3 +23,15 @@ class ReleaseRule(models.Model):
 
     def __str__(self) -> str:
         return f"release to {self.application_id}"
+
+
+class ContextMapping(models.Model):
+    """What an identity provider's authentication contexts mean: {its name: level of federation.contexts}."""
+
+    identity_provider = models.OneToOneField(
+        "registry.IdentityProvider", on_delete=models.CASCADE, related_name="context_mapping"
+    )
+    contexts = models.JSONField(default=dict, blank=True)
+
+    def __str__(self) -> str:
+        return f"contexts of {self.identity_provider_id}"

@@ -2,13 +2,15 @@
 
 from django.db import transaction
 
+from broker import limits
 from broker.actors import Actor
 from broker.events import catalogue
 from broker.events.services import record
 from broker.registry.cache import raise_version
 from broker.registry.models import Application, IdentityProvider
 from broker.registry.values import BadValue, claim_name
-from federation.claims.models import ClaimMapping, ReleaseRule
+from federation.claims.models import ClaimMapping, ContextMapping, ReleaseRule
+from federation.contexts import Level
 
 ATTRIBUTE_NAME_CHARS = 512
 PROTOCOL_CLAIMS = frozenset(
@@ -62,6 +64,35 @@ def set_release_rule(application: Application, claims: list[str], *, actor: Acto
         after={"release": claims},
     )
     raise_version()
+
+
+@transaction.atomic
+def set_contexts(identity_provider: IdentityProvider, contexts: dict[str, str], *, actor: Actor) -> None:
+    """Replace what the provider's authentication contexts mean: {its name: level}. Raises BadValue."""
+    for name, level in contexts.items():
+        check_context(name, level)
+    mapping, _ = ContextMapping.objects.select_for_update().get_or_create(identity_provider=identity_provider)
+    if mapping.contexts == contexts:
+        return
+    before, mapping.contexts = mapping.contexts, contexts
+    mapping.save()
+    record(
+        catalogue.PARTY_CHANGED,
+        actor=actor,
+        subject=("identity_provider", identity_provider.slug),
+        connection=identity_provider.slug,
+        before={"contexts": before},
+        after={"contexts": contexts},
+    )
+    raise_version()
+
+
+def check_context(name: str, level: str) -> None:
+    """A context's name and the level that it means. Raises BadValue."""
+    if not name.strip() or len(name) > limits.CONTEXT_CHARS or not name.isprintable():
+        raise BadValue(f"{name[:80]!r} is no authentication context")
+    if level not in set(Level):
+        raise BadValue(f"{level[:80]!r} is none of {', '.join(Level)}")
 
 
 def check_claim(name: str) -> str:

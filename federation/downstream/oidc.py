@@ -25,10 +25,12 @@ from broker.tokens.errors import LoginRequired, OAuthError
 from broker.tokens.subjects import subject_of
 from broker.traces.collector import Collector
 from federation.assertions import Answer, SignOnRequest
+from federation.contexts import told
 
 PROTOCOL = "oidc"
 ERROR_OF_CODE: Mapping[str, str] = {
     "oauth.login_required": "login_required",
+    "signon.context_not_reached": "unmet_authentication_requirements",
     "oauth.server_error": "temporarily_unavailable",
     "service.unavailable": "temporarily_unavailable",
     "service.fault": "server_error",
@@ -55,6 +57,7 @@ def read(raw_parameters: Mapping[str, list[str]], *, collector: Collector | None
         force="login" in request.prompts,
         choose="select_account" in request.prompts,
         max_age=request.max_age,
+        contexts=request.contexts,
         login_hint=request.login_hint,
         identity_provider_hint=request.identity_provider_hint,
     )
@@ -84,6 +87,7 @@ def respond(asked: dict[str, Any], *, session: Session, participant: Participant
         scopes=asked["scopes"],
         nonce=asked["nonce"],
         code_challenge=asked["code_challenge"],
+        context=told(session.context, asked.get("contexts", [])),
         actor=actor,
     )
     return _answer(_return_address(asked), {"code": code})
@@ -109,6 +113,7 @@ def _write_asked(request: AuthorizationRequest) -> dict[str, Any]:
         "scopes": list(request.scopes),
         "nonce": request.nonce,
         "code_challenge": request.code_challenge,
+        "contexts": list(request.contexts),
         "expected_subject": request.expected_subject,
     }
 

@@ -30,6 +30,10 @@ class LoginRequest(models.Model):
     upstream_request_id = models.CharField(max_length=64, blank=True)
     force = models.BooleanField(default=False, help_text="a fresh authentication is wanted")
     authenticated_after = models.DateTimeField(null=True, blank=True)
+    contexts = models.JSONField(
+        default=list, db_default=[], help_text="authentication contexts that the application asked for"
+    )
+    must_reach_context = models.BooleanField(default=False, db_default=False)
     raw_answer = models.TextField(blank=True, help_text="sealed; unverified; emptied once judged")
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)

@@ -6,7 +6,7 @@ browser carried between two of them, only that it is the same browser.
 
 import secrets
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,7 +28,8 @@ from broker.sessions.models import Session
 from broker.traces.models import Trace
 from federation.assertions import Answer, SignOnRequest, VerifiedAssertion
 from federation.claims.authority import check_authority
-from federation.claims.mapping import map_claims, own_mapping
+from federation.claims.mapping import map_claims, own_contexts, own_mapping
+from federation.contexts import canonical, in_words_of, satisfied
 from federation.downstream.adapters import downstream_for
 from federation.signon.attempts import Attempt
 from federation.signon.home_realm import find_realm, usable_identity_provider
@@ -112,8 +113,9 @@ def complete(
         raise BrokerError("saml.replayed", detail=f"login request is {login.state}")
     attempt.return_url = return_url(login)
     raw_answer = crypto.unseal(login.raw_answer, context=_answer_place(login.relay_state)).decode()
-    question = UpstreamRequest(login.upstream_request_id, login.relay_state, login.force, login.authenticated_after)
-    assertion = connector_for(identity_provider).finish(identity_provider, question, raw_answer, trace=attempt.trace)
+    assertion = connector_for(identity_provider).finish(
+        identity_provider, _question(login, identity_provider), raw_answer, trace=attempt.trace
+    )
     return _sign_on(login, identity_provider, assertion, session=session, attempt=attempt)
 
 
@@ -144,7 +146,7 @@ def find_login(relay_state: str, *, browser: str, attempt: Attempt) -> LoginRequ
 
 def may_be_told(error: BrokerError) -> bool:
     """Whether the application expects to hear of this refusal; every other one is for the person to read."""
-    return error.code == "oauth.login_required"
+    return error.code in {"oauth.login_required", "signon.context_not_reached"}
 
 
 def refuse(asked: dict[str, Any], error: BrokerError) -> Answer:
@@ -178,6 +180,9 @@ def is_good_enough(session: Session, asked: SignOnRequest, *, now: datetime, att
     if asked.max_age is not None and now - session.authenticated_at > timedelta(seconds=asked.max_age):
         attempt.trace.note("The session's authentication is older than max_age.", max_age=asked.max_age)
         return False
+    if asked.contexts and satisfied(session.context, asked.contexts) is None:
+        attempt.trace.note("The session is too weak.", asked=", ".join(asked.contexts), reached=session.context)
+        return False
     if asked.identity_provider_hint and asked.identity_provider_hint != session.identity_provider.slug:
         attempt.trace.note("The application names another identity provider than the session's.")
         return False
@@ -201,6 +206,8 @@ def _store(asked: SignOnRequest, *, browser: str, attempt: Attempt, now: datetim
         # Where an old authentication or the same account will not do, the identity provider has to be told so.
         force=force or asked.choose or asked.max_age is not None,
         authenticated_after=authenticated_after,
+        contexts=list(asked.contexts),
+        must_reach_context=asked.must_reach_context,
         created_at=now,
         expires_at=now + limits.LOGIN_REQUEST_LIFETIME,
     )
@@ -212,9 +219,32 @@ def _send_upstream(login: LoginRequest, identity_provider: IdentityProvider, *, 
     login.upstream_request_id = f"_{uuid.uuid4().hex}{secrets.token_hex(4)}"
     login.state = State.WAITING
     login.save()
-    question = UpstreamRequest(login.upstream_request_id, login.relay_state, login.force, login.authenticated_after)
-    answer = connector_for(identity_provider).start(identity_provider, question, trace=attempt.trace)
+    answer = connector_for(identity_provider).start(
+        identity_provider, _question(login, identity_provider), trace=attempt.trace
+    )
     return Step(answer=answer, login=login)
+
+
+def _question(login: LoginRequest, identity_provider: IdentityProvider) -> UpstreamRequest:
+    """What we ask of this identity provider, and judge its answer by: the same at both times."""
+    return UpstreamRequest(
+        request_id=login.upstream_request_id,
+        relay_state=login.relay_state,
+        force=login.force,
+        authenticated_after=login.authenticated_after,
+        contexts=in_words_of(own_contexts(identity_provider), login.contexts),
+    )
+
+
+def _check_context(login: LoginRequest, reached: str, *, attempt: Attempt) -> None:
+    """What was reached is as strong as the application asked, where it insists. Raises signon.context_not_reached."""
+    if not login.contexts:
+        return
+    is_reached = satisfied(reached, login.contexts) is not None
+    expected = " or ".join(login.contexts)
+    attempt.trace.check("context", passed=is_reached, expected=expected, actual=reached or "none told")
+    if login.must_reach_context and not is_reached:
+        raise BrokerError("signon.context_not_reached", expected=expected, actual=reached or "none told")
 
 
 def _answer_from_session(asked: SignOnRequest, session: Session, *, attempt: Attempt, now: datetime) -> Answer:
@@ -244,6 +274,8 @@ def _sign_on(
         attempt.trace.note("Attributes that no rule maps.", names=", ".join(mapped.unmapped))
     claims = check_authority(identity_provider, mapped.claims, trace=attempt.trace)
     attempt.trace.note("Claims.", **{name: ", ".join(values) for name, values in claims.items() if values})
+    context = canonical(assertion.context, own_contexts(identity_provider))
+    _check_context(login, context, attempt=attempt)
     now = timezone.now()
     with transaction.atomic():
         person = person_for_login(
@@ -254,7 +286,9 @@ def _sign_on(
         if "groups" in claims or "groups" in own_mapping(identity_provider):
             set_groups(person, claims.get("groups", ()), identity_provider=identity_provider, now=now)
         previous = session
-        session, handle = _open_or_renew(previous, person, identity_provider, assertion, attempt=attempt)
+        session, handle = _open_or_renew(
+            previous, person, identity_provider, replace(assertion, context=context), attempt=attempt
+        )
         participant = sessions.join(
             session,
             application=login.application,

@@ -40,6 +40,7 @@ class SAMLConnector:
             acs_url=acs_url(identity_provider),
             issued_at=timezone.now(),
             force_authn=request.force,
+            contexts=request.contexts,
             name_id_format=identity_provider.name_id_format,
         )
         trace.message("AuthnRequest", xml)

@@ -118,7 +118,7 @@ def _open_grant(code: AuthorizationCode, *, now: datetime) -> Grant:
         participant=code.participant,
         scopes=code.scopes,
         authenticated_at=code.session.authenticated_at,
-        context=code.session.context,
+        context=code.context,
         methods=code.session.methods,
         created_at=now,
         expires_at=now + lifetime,

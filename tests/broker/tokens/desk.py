@@ -78,6 +78,7 @@ class Desk:
             scopes=scopes or self.scopes,
             nonce=self.nonce,
             code_challenge=base64.urlsafe_b64encode(digest).rstrip(b"=").decode() if challenge else "",
+            context=self.participant.session.context,
             actor=Actor(ActorKind.PERSON, str(self.person.pk), "192.0.2.1", trace_id),
         )
 

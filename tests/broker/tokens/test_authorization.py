@@ -275,6 +275,7 @@ def test_a_code_is_256_bits_stored_as_a_keyed_hash_with_its_bindings(party):
         scopes=["openid"],
         nonce="n",
         code_challenge=CHALLENGE,
+        context="phr",
         actor=actor,
     )
     code = AuthorizationCode.objects.get()
@@ -282,7 +283,7 @@ def test_a_code_is_256_bits_stored_as_a_keyed_hash_with_its_bindings(party):
     assert code.code_hash == crypto.keyed_hash(value, purpose="authorization-code")
     assert (code.client, code.redirect_uri, code.code_challenge) == (party, "https://crm.example/callback", CHALLENGE)
     assert (code.expires_at - code.created_at).total_seconds() == 60
-    assert code.trace_id == "ABCDE-12345"
+    assert (code.trace_id, code.context) == ("ABCDE-12345", "phr")
     event = Event.objects.get(type="code.issued")
     assert event.trace_id == "ABCDE-12345"
     assert value not in str(event.details)
