@@ -72,4 +72,4 @@ def test_without_keys_the_answer_is_503_and_not_to_be_kept(client):
     response = client.get("/oauth/jwks")
     assert response.status_code == 503
     assert response["Cache-Control"] == "no-store"
-    assert json.loads(response.content)["error"] == "service.unavailable"
+    assert json.loads(response.content)["code"] == "service.unavailable"
