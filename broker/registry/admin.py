@@ -132,7 +132,9 @@ class ServiceProviderInline(StackedInline):
     """An application's SAML face, as it was configured."""
 
     model = ServiceProvider
-    fields = ("entity_id", "name_id", "sign", "encrypt", "require_signed_requests", "metadata_shown")
+    fields = (
+        "entity_id", "name_id", "sign", "encrypt", "require_signed_requests", "idp_initiated", "metadata_shown",
+    )  # fmt: skip
     readonly_fields = fields
     can_delete = False
     extra = 0

@@ -1,7 +1,7 @@
 """Finding parties, from memory where nothing changed."""
 
 from broker.registry.cache import parties
-from broker.registry.models import Client, Domain, HomeRealmDomain, IdentityProvider
+from broker.registry.models import Client, Domain, HomeRealmDomain, IdentityProvider, ServiceProvider
 
 
 def find_identity_provider(slug: str) -> IdentityProvider | None:
@@ -61,5 +61,38 @@ def proved_domains(organisation_id: int) -> frozenset[str]:
             Domain.objects.filter(organisation_id=organisation_id, proved_at__isnull=False).values_list(
                 "name", flat=True
             )
+        ),
+    )
+
+
+def find_service_provider(entity_id: str) -> ServiceProvider | None:
+    """The SAML face under `entity_id`, with its application, enabled or not; None when there is none."""
+    return parties.get(
+        ("service_provider", entity_id),
+        lambda: ServiceProvider.objects.select_related("application").filter(entity_id=entity_id).order_by().first(),
+    )
+
+
+def find_service_provider_of(slug: str) -> ServiceProvider | None:
+    """The SAML face of the application under `slug`, with the application; None when there is none."""
+    return parties.get(
+        ("service_provider_of", slug),
+        lambda: (
+            ServiceProvider.objects.select_related("application")
+            .filter(application__slug=slug, application__retired_at=None)
+            .order_by()
+            .first()
+        ),
+    )
+
+
+def every_proved_domain() -> tuple[str, ...]:
+    """The domains, in lower case, for which anybody here may speak."""
+    return parties.get(
+        ("every_proved_domain",),
+        lambda: tuple(
+            Domain.objects.filter(proved_at__isnull=False, organisation__retired_at=None)
+            .order_by("name")
+            .values_list("name", flat=True)
         ),
     )

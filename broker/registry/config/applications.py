@@ -16,7 +16,7 @@ from broker.registry.registering import clients
 _SIGN_ON_AUTHENTICATION = (Client.Authentication.CLIENT_SECRET_BASIC, Client.Authentication.CLIENT_SECRET_POST)
 _ON_THE_APPLICATION = ("id_token_algorithm", "pkce")
 """Keys of the OpenID face that may also stand beside it."""
-_SAML = ("metadata", "name_id", "sign", "encrypt", "require_signed_requests")
+_SAML = ("metadata", "name_id", "sign", "encrypt", "require_signed_requests", "idp_initiated")
 _OIDC = (
     "client_id",
     "authentication",
@@ -188,6 +188,7 @@ def _read_saml(table: Table) -> dict[str, Any]:
         "sign": inner.choice("sign", ServiceProvider.Sign),
         "encrypt": inner.choice("encrypt", ServiceProvider.Encrypt),
         "require_signed_requests": inner.choice("require_signed_requests", ServiceProvider.RequireSigned),
+        "idp_initiated": inner.flag("idp_initiated"),
     }
     inner.close()
     return dotted("saml", saml)

@@ -38,6 +38,7 @@ class ServiceProviderFields(TypedDict, total=False):
     sign: str
     encrypt: str
     require_signed_requests: str
+    idp_initiated: bool
 
 
 @transaction.atomic
