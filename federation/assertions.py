@@ -48,6 +48,8 @@ class VerifiedAssertion:
     """NameID and SessionIndex, for the identity provider's logout."""
     session_until: datetime | None = None
     """When the identity provider wants the session to end at the latest."""
+    incomplete: frozenset[str] = frozenset()
+    """Attributes of which the identity provider told only a part, or only that they exist elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,29 +13,43 @@ SINGLE_VALUED = frozenset({"email", "eppn", "name", "given_name", "family_name",
 
 @dataclass(frozen=True, slots=True)
 class MappedClaims:
-    """The claims by name, and the attributes that no rule turned into one."""
+    """The claims by name, and the attributes that no rule turned into one.
+
+    `incomplete` are claims that are not among them since only a part was told: what is known of them stays.
+    """
 
     claims: Mapping[str, tuple[str, ...]]
     unmapped: tuple[str, ...]
+    incomplete: tuple[str, ...]
 
 
-def map_claims(identity_provider: IdentityProvider, attributes: Mapping[str, tuple[str, ...]]) -> MappedClaims:
+def map_claims(
+    identity_provider: IdentityProvider,
+    attributes: Mapping[str, tuple[str, ...]],
+    *,
+    incomplete: frozenset[str] = frozenset(),
+) -> MappedClaims:
     """Map `attributes` ({name: values}) by the identity provider's own mapping, then by the usual names.
 
     A claim that the own mapping names comes from there only: when none of its attributes arrived, it is empty,
-    since an attribute that somebody else chose must not stand in for it.
+    since an attribute that somebody else chose must not stand in for it. A claim whose best attribute is among the
+    `incomplete` ones is no claim at all: half of somebody's groups is not fewer groups.
     """
     own = own_mapping(identity_provider)
     used: set[str] = set()
     claims: dict[str, tuple[str, ...]] = {}
+    left_out: list[str] = []
     for claim, names in {**NAMES_OF_CLAIM, **own}.items():
-        present = [name for name in names if attributes.get(name)]
-        if present or claim in own:
+        present = [name for name in names if attributes.get(name) or name in incomplete]
+        if present and present[0] in incomplete:
+            left_out.append(claim)
+        elif present or claim in own:
             claims[claim] = attributes[present[0]] if present else ()
         used.update(present)
     return MappedClaims(
         claims={claim: _clean(claim, values) for claim, values in claims.items()},
         unmapped=tuple(sorted(attributes.keys() - used)),
+        incomplete=tuple(left_out),
     )
 
 

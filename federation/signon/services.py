@@ -6,6 +6,7 @@ browser carried between two of them, only that it is the same browser.
 
 import secrets
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -70,7 +71,7 @@ def begin(asked: SignOnRequest, *, session: Session | None, browser: str, attemp
         attempt.trace.note("The person is asked for the identity provider.")
         login.save()
         return Step(login=login)
-    return _send_upstream(login, realm, attempt=attempt)
+    return _send_upstream(login, realm, attempt=attempt, login_hint=asked.login_hint)
 
 
 def choose(login: LoginRequest, *, slug: str, attempt: Attempt) -> Step:
@@ -105,18 +106,30 @@ def complete(
     attempt: Attempt,
 ) -> Step:
     """The browser came back with the answer that `receive` stored: judge it, and answer the application."""
-    login = find_login(relay_state, browser=browser, attempt=attempt)
-    if login.identity_provider_id != identity_provider.pk:
-        raise BrokerError("signon.unknown", detail="the answer came in at another identity provider's address")
-    taken = LoginRequest.objects.filter(pk=login.pk, state=State.ANSWERED).update(state=State.DONE, raw_answer="")
-    if not taken:
+    login = _find_login_at(identity_provider, relay_state, browser=browser, attempt=attempt)
+    if not _consume(login, State.ANSWERED):
         raise BrokerError("saml.replayed", detail=f"login request is {login.state}")
-    attempt.return_url = return_url(login)
     raw_answer = crypto.unseal(login.raw_answer, context=_answer_place(login.relay_state)).decode()
-    assertion = connector_for(identity_provider).finish(
-        identity_provider, _question(login, identity_provider), raw_answer, trace=attempt.trace
-    )
-    return _sign_on(login, identity_provider, assertion, session=session, attempt=attempt)
+    return _judge(login, identity_provider, raw_answer, session=session, attempt=attempt)
+
+
+def complete_directly(
+    identity_provider: IdentityProvider,
+    *,
+    relay_state: str,
+    raw_answer: str,
+    browser: str,
+    session: Session | None,
+    attempt: Attempt,
+) -> Step:
+    """The browser brought the answer itself (by GET, so its cookies came too): judge it, and answer the application.
+
+    The sign-on is used up before its answer is looked at: whatever is wrong with it, it is not tried twice.
+    """
+    login = _find_login_at(identity_provider, relay_state, browser=browser, attempt=attempt)
+    if not _consume(login, State.WAITING):
+        raise BrokerError("oidc.replayed", detail=f"login request is {login.state}")
+    return _judge(login, identity_provider, raw_answer, session=session, attempt=attempt)
 
 
 def find_login(relay_state: str, *, browser: str, attempt: Attempt) -> LoginRequest:
@@ -142,6 +155,22 @@ def find_login(relay_state: str, *, browser: str, attempt: Attempt) -> LoginRequ
     if login.expires_at <= timezone.now():
         raise BrokerError("signon.expired", expected=f"an answer within {limits.LOGIN_REQUEST_LIFETIME}")
     return login
+
+
+def _find_login_at(
+    identity_provider: IdentityProvider, relay_state: str, *, browser: str, attempt: Attempt
+) -> LoginRequest:
+    """The sign-on of this browser that was sent to just this identity provider. Raises BrokerError: signon.*."""
+    login = find_login(relay_state, browser=browser, attempt=attempt)
+    if login.identity_provider_id != identity_provider.pk:
+        raise BrokerError("signon.unknown", detail="the answer came in at another identity provider's address")
+    return login
+
+
+def _consume(login: LoginRequest, state: LoginRequest.State) -> bool:
+    """Take the sign-on out of `state` for good; False when somebody else did, or when it was sent elsewhere since."""
+    unchanged = LoginRequest.objects.filter(pk=login.pk, state=state, upstream_request_id=login.upstream_request_id)
+    return bool(unchanged.update(state=State.DONE, raw_answer=""))
 
 
 def may_be_told(error: BrokerError) -> bool:
@@ -213,15 +242,16 @@ def _store(asked: SignOnRequest, *, browser: str, attempt: Attempt, now: datetim
     )
 
 
-def _send_upstream(login: LoginRequest, identity_provider: IdentityProvider, *, attempt: Attempt) -> Step:
+def _send_upstream(
+    login: LoginRequest, identity_provider: IdentityProvider, *, attempt: Attempt, login_hint: str = ""
+) -> Step:
     attempt.connection = identity_provider.slug
     login.identity_provider = identity_provider
     login.upstream_request_id = f"_{uuid.uuid4().hex}{secrets.token_hex(4)}"
     login.state = State.WAITING
     login.save()
-    answer = connector_for(identity_provider).start(
-        identity_provider, _question(login, identity_provider), trace=attempt.trace
-    )
+    question = replace(_question(login, identity_provider), login_hint=login_hint)
+    answer = connector_for(identity_provider).start(identity_provider, question, trace=attempt.trace)
     return Step(answer=answer, login=login)
 
 
@@ -233,6 +263,7 @@ def _question(login: LoginRequest, identity_provider: IdentityProvider) -> Upstr
         force=login.force,
         authenticated_after=login.authenticated_after,
         contexts=in_words_of(own_contexts(identity_provider), login.contexts),
+        wanted=tuple(tuple(names) for names in own_mapping(identity_provider).values()),
     )
 
 
@@ -260,6 +291,22 @@ def _answer_from_session(asked: SignOnRequest, session: Session, *, attempt: Att
     return answer
 
 
+def _judge(
+    login: LoginRequest,
+    identity_provider: IdentityProvider,
+    raw_answer: str,
+    *,
+    session: Session | None,
+    attempt: Attempt,
+) -> Step:
+    """Verify the answer to a sign-on that is consumed, and do what follows from it."""
+    attempt.return_url = return_url(login)
+    assertion = connector_for(identity_provider).finish(
+        identity_provider, _question(login, identity_provider), raw_answer, trace=attempt.trace
+    )
+    return _sign_on(login, identity_provider, assertion, session=session, attempt=attempt)
+
+
 def _sign_on(
     login: LoginRequest,
     identity_provider: IdentityProvider,
@@ -269,9 +316,11 @@ def _sign_on(
     attempt: Attempt,
 ) -> Step:
     """Everything that a verified assertion changes, in one transaction."""
-    mapped = map_claims(identity_provider, assertion.attributes)
+    mapped = map_claims(identity_provider, assertion.attributes, incomplete=assertion.incomplete)
     if mapped.unmapped:
         attempt.trace.note("Attributes that no rule maps.", names=", ".join(mapped.unmapped))
+    if mapped.incomplete:
+        attempt.trace.note("Told only in part, so left as they were.", claims=", ".join(mapped.incomplete))
     claims = check_authority(identity_provider, mapped.claims, trace=attempt.trace)
     attempt.trace.note("Claims.", **{name: ", ".join(values) for name, values in claims.items() if values})
     context = canonical(assertion.context, own_contexts(identity_provider))
@@ -283,8 +332,8 @@ def _sign_on(
         )
         attempt.actor = attempt.actor.acting_as(ActorKind.PERSON, str(person.pk))
         update_person(person, claims, source=identity_provider.slug, actor=attempt.actor)
-        if "groups" in claims or "groups" in own_mapping(identity_provider):
-            set_groups(person, claims.get("groups", ()), identity_provider=identity_provider, now=now)
+        if "groups" in claims:
+            set_groups(person, claims["groups"], identity_provider=identity_provider, now=now)
         previous = session
         session, handle = _open_or_renew(
             previous, person, identity_provider, replace(assertion, context=context), attempt=attempt
@@ -299,7 +348,7 @@ def _sign_on(
         answer = downstream_for(login.asked).respond(
             login.asked, session=session, participant=participant, actor=attempt.actor
         )
-        _record_success(session, login.application.slug, attempt=attempt, fresh=True)
+        _record_success(session, login.application.slug, attempt=attempt, fresh=True, incomplete=mapped.incomplete)
     return Step(answer=answer, session_handle=handle)
 
 
@@ -327,7 +376,11 @@ def _open_or_renew(
     return sessions.open_session(person, **told)
 
 
-def _record_success(session: Session, application: str, *, attempt: Attempt, fresh: bool) -> None:
+def _record_success(
+    session: Session, application: str, *, attempt: Attempt, fresh: bool, incomplete: Sequence[str] = ()
+) -> None:
+    """`incomplete`: claims that the identity provider told only in part."""
+    details: dict[str, Any] = {"incomplete": list(incomplete)} if incomplete else {}
     attempt.outcome = Trace.Outcome.SUCCEEDED
     attempt.connection = session.identity_provider.slug
     record(
@@ -337,6 +390,7 @@ def _record_success(session: Session, application: str, *, attempt: Attempt, fre
         connection=attempt.connection,
         application=application,
         fresh=fresh,
+        **details,
     )
 
 

@@ -19,6 +19,10 @@ class UpstreamRequest:
     authenticated_after: datetime | None
     contexts: tuple[str, ...] = ()
     """In the identity provider's own words, best first; none: any is good."""
+    wanted: tuple[tuple[str, ...], ...] = ()
+    """What the operators' mapping wants to hear: of each tuple of attribute names, one."""
+    login_hint: str = ""
+    """Who the application thinks will sign on; not stored, so known only when the question is asked."""
 
 
 class Connector(Protocol):
