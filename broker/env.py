@@ -252,7 +252,8 @@ def database(environment: Environment, var: Path) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 0,
         "OPTIONS": {
-            "pool": {"min_size": 1, "max_size": 16, "timeout": 5},
+            # Seconds that a request waits for a connection: a database that is away is said at once, not after a queue.
+            "pool": {"min_size": 1, "max_size": 16, "timeout": 1},
             "connect_timeout": 3,
             "options": "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=15000",
             **{key: values[-1] for key, values in parse_qs(parts.query).items()},

@@ -10,6 +10,7 @@ from typing import Literal, cast
 from uuid import UUID
 
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_public_key
+from django.db import InterfaceError, OperationalError, connection
 
 from broker import crypto, limits
 from broker.keys import jose
@@ -63,11 +64,17 @@ class KeyRing:
         self._read_at = float("-inf")
 
     def all(self) -> tuple[RingKey, ...]:
-        """The keys, at most `limits.KEY_POLL_INTERVAL` old."""
+        """The keys, at most `limits.KEY_POLL_INTERVAL` old; as they were read last while the database is away."""
         now = self._clock()
         if self._keys and now - self._read_at < limits.KEY_POLL_INTERVAL.total_seconds():
             return self._keys
-        rows = list(SigningKey.objects.order_by("-created_at", "pk"))
+        try:
+            rows = list(SigningKey.objects.order_by("-created_at", "pk"))
+        except (InterfaceError, OperationalError):
+            if not self._keys or connection.in_atomic_block:
+                raise
+            self._read_at = now
+            return self._keys
         with self._lock:
             self._sides = {row.pk: self._sides.get(row.pk) or KeySides(row) for row in rows}
             self._keys = tuple(RingKey(row, self._sides[row.pk]) for row in rows)

@@ -63,6 +63,7 @@ class PartyCache:
         except (InterfaceError, OperationalError):
             if self._version is None or connection.in_atomic_block:
                 raise
+            self._checked_at = now
             return
         with self._lock:
             self._checked_at = now

@@ -1,10 +1,12 @@
 """The pages that a person sees: the own page, the choice of an identity provider, a refusal."""
 
 import json
+import sys
 import unicodedata
 from typing import Any
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -107,8 +109,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # no
 
 
 def fault(request: HttpRequest) -> HttpResponse:
-    """A fault of ours."""
-    return refusal_page(request, BrokerError("service.fault"))
+    """A fault of ours, or the database is away: Django calls this while it handles the exception."""
+    is_away = isinstance(sys.exception(), InterfaceError | OperationalError)
+    return refusal_page(request, BrokerError("service.unavailable" if is_away else "service.fault"))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001 - Django's signature
