@@ -12,8 +12,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with PostgreSQL() as database, Redis() as redis:
         environment = {**os.environ, "BROKER_DATABASE_URL": database.url, "BROKER_REDIS_URL": redis.url}
-        # Those that stop servers and count processes come last and one by one.
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "", "-n", "auto", "--dist", "loadgroup", *sys.argv[1:]]
+        # By file: the tests of an outage share a broker, and stop its servers one after the other.
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "", "-n", "auto", "--dist", "loadfile", *sys.argv[1:]]
         return subprocess.run(command, env=environment).returncode
 
 
