@@ -16,9 +16,6 @@ from django.utils import timezone
 
 from broker import crypto, limits
 from broker.actors import ActorKind
-from broker.directory.linking import person_for_login
-from broker.directory.models import Person
-from broker.directory.services import set_groups, update_person
 from broker.errors import BrokerError
 from broker.events import catalogue
 from broker.events.services import record
@@ -28,14 +25,13 @@ from broker.sessions import services as sessions
 from broker.sessions.models import Session
 from broker.traces.models import Trace
 from federation.assertions import Answer, SignOnRequest, VerifiedAssertion
-from federation.claims.authority import check_authority
-from federation.claims.mapping import map_claims, own_contexts, own_mapping
-from federation.contexts import canonical, in_words_of, satisfied
+from federation.contexts import satisfied
 from federation.downstream.adapters import downstream_for
+from federation.signon.admission import identify, open_or_renew
 from federation.signon.attempts import Attempt
 from federation.signon.home_realm import find_realm, usable_identity_provider
+from federation.signon.judging import judge, question
 from federation.signon.models import LoginRequest
-from federation.upstream.base import UpstreamRequest
 from federation.upstream.connectors import connector_for
 
 State = LoginRequest.State
@@ -250,32 +246,9 @@ def _send_upstream(
     login.upstream_request_id = f"_{uuid.uuid4().hex}{secrets.token_hex(4)}"
     login.state = State.WAITING
     login.save()
-    question = replace(_question(login, identity_provider), login_hint=login_hint)
-    answer = connector_for(identity_provider).start(identity_provider, question, trace=attempt.trace)
+    asked = replace(question(login, identity_provider), login_hint=login_hint)
+    answer = connector_for(identity_provider).start(identity_provider, asked, trace=attempt.trace)
     return Step(answer=answer, login=login)
-
-
-def _question(login: LoginRequest, identity_provider: IdentityProvider) -> UpstreamRequest:
-    """What we ask of this identity provider, and judge its answer by: the same at both times."""
-    return UpstreamRequest(
-        request_id=login.upstream_request_id,
-        relay_state=login.relay_state,
-        force=login.force,
-        authenticated_after=login.authenticated_after,
-        contexts=in_words_of(own_contexts(identity_provider), login.contexts),
-        wanted=tuple(tuple(names) for names in own_mapping(identity_provider).values()),
-    )
-
-
-def _check_context(login: LoginRequest, reached: str, *, attempt: Attempt) -> None:
-    """What was reached is as strong as the application asked, where it insists. Raises signon.context_not_reached."""
-    if not login.contexts:
-        return
-    is_reached = satisfied(reached, login.contexts) is not None
-    expected = " or ".join(login.contexts)
-    attempt.trace.check("context", passed=is_reached, expected=expected, actual=reached or "none told")
-    if login.must_reach_context and not is_reached:
-        raise BrokerError("signon.context_not_reached", expected=expected, actual=reached or "none told")
 
 
 def _answer_from_session(asked: SignOnRequest, session: Session, *, attempt: Attempt, now: datetime) -> Answer:
@@ -302,7 +275,7 @@ def _judge(
     """Verify the answer to a sign-on that is consumed, and do what follows from it."""
     attempt.return_url = return_url(login)
     assertion = connector_for(identity_provider).finish(
-        identity_provider, _question(login, identity_provider), raw_answer, trace=attempt.trace
+        identity_provider, question(login, identity_provider), raw_answer, trace=attempt.trace
     )
     return _sign_on(login, identity_provider, assertion, session=session, attempt=attempt)
 
@@ -316,28 +289,12 @@ def _sign_on(
     attempt: Attempt,
 ) -> Step:
     """Everything that a verified assertion changes, in one transaction."""
-    mapped = map_claims(identity_provider, assertion.attributes, incomplete=assertion.incomplete)
-    if mapped.unmapped:
-        attempt.trace.note("Attributes that no rule maps.", names=", ".join(mapped.unmapped))
-    if mapped.incomplete:
-        attempt.trace.note("Told only in part, so left as they were.", claims=", ".join(mapped.incomplete))
-    claims = check_authority(identity_provider, mapped.claims, trace=attempt.trace)
-    attempt.trace.note("Claims.", **{name: ", ".join(values) for name, values in claims.items() if values})
-    context = canonical(assertion.context, own_contexts(identity_provider))
-    _check_context(login, context, attempt=attempt)
+    judged = judge(login, identity_provider, assertion, attempt=attempt)
     now = timezone.now()
     with transaction.atomic():
-        person = person_for_login(
-            identity_provider, issuer=assertion.issuer, subject=assertion.subject, claims=claims, actor=attempt.actor
-        )
-        attempt.actor = attempt.actor.acting_as(ActorKind.PERSON, str(person.pk))
-        update_person(person, claims, source=identity_provider.slug, actor=attempt.actor)
-        if "groups" in claims:
-            set_groups(person, claims["groups"], identity_provider=identity_provider, now=now)
+        person = identify(identity_provider, judged, attempt=attempt)
         previous = session
-        session, handle = _open_or_renew(
-            previous, person, identity_provider, replace(assertion, context=context), attempt=attempt
-        )
+        session, handle = open_or_renew(previous, person, identity_provider, judged.assertion, attempt=attempt)
         participant = sessions.join(
             session,
             application=login.application,
@@ -348,32 +305,8 @@ def _sign_on(
         answer = downstream_for(login.asked).respond(
             login.asked, session=session, participant=participant, actor=attempt.actor
         )
-        _record_success(session, login.application.slug, attempt=attempt, fresh=True, incomplete=mapped.incomplete)
+        _record_success(session, login.application.slug, attempt=attempt, fresh=True, incomplete=judged.incomplete)
     return Step(answer=answer, session_handle=handle)
-
-
-def _open_or_renew(
-    previous: Session | None,
-    person: Person,
-    identity_provider: IdentityProvider,
-    assertion: VerifiedAssertion,
-    *,
-    attempt: Attempt,
-) -> tuple[Session, str]:
-    """The session of this browser after the sign-on. Another person's session in the same browser ends."""
-    told: dict[str, Any] = {
-        "identity_provider": identity_provider,
-        "authenticated_at": assertion.authenticated_at,
-        "context": assertion.context,
-        "methods": assertion.methods,
-        "upstream": assertion.upstream_session,
-        "until": assertion.session_until,
-    }
-    if previous is not None and previous.person_id == person.pk:
-        return previous, sessions.renew_session(previous, **told)
-    if previous is not None:
-        sessions.end_session(previous, reason="another person signed on", actor=attempt.actor)
-    return sessions.open_session(person, **told)
 
 
 def _record_success(
