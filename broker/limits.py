@@ -48,10 +48,11 @@ FORM_BYTES = 64 * 1024
 QUERY_BYTES = 16 * 1024
 PARAMETER_CHARS = 8 * 1024
 COOKIE_BYTES = 8 * 1024
+CONTENT_TYPE_CHARS = 512
+"""What is read of a Content-Type; boundaries have at most 70 (RFC 2046 section 5.1.1)."""
 CONTEXTS = 10
 """Authentication contexts that one request may name."""
 CONTEXT_CHARS = 300
-RELAY_STATE_CHARS = 1_024
 
 # Lifetimes
 LOGIN_REQUEST_LIFETIME = timedelta(minutes=15)
