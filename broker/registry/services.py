@@ -1,11 +1,24 @@
-"""Finding parties, from memory where nothing changed."""
+"""Finding parties, from memory where nothing changed.
 
+What no party could be called is asked neither of the memory, which strangers would fill with it, nor of the database.
+"""
+
+from collections.abc import Callable
+
+from broker.registry import values
 from broker.registry.cache import parties
+<<<<<<< Updated upstream
 from broker.registry.models import Client, Domain, HomeRealmDomain, IdentityProvider, ServiceProvider
+=======
+from broker.registry.models import Client, Domain, HomeRealmDomain, IdentityProvider
+from broker.registry.values import BadValue
+>>>>>>> Stashed changes
 
 
 def find_identity_provider(slug: str) -> IdentityProvider | None:
     """The identity provider under `slug`, enabled or not, with its organisation; None when there is none."""
+    if not _can_be(values.slug, slug):
+        return None
     return parties.get(
         ("identity_provider", slug),
         lambda: (
@@ -33,6 +46,8 @@ def find_client(client_id: str) -> Client | None:
 
 def find_home_realm(domain: str) -> IdentityProvider | None:
     """The enabled identity provider to which the e-mail domain `domain` leads."""
+    if not _can_be(values.domain, domain):
+        return None
     found = parties.get(
         ("home_realm", domain.lower()),
         lambda: (
@@ -65,6 +80,7 @@ def proved_domains(organisation_id: int) -> frozenset[str]:
     )
 
 
+<<<<<<< Updated upstream
 def find_service_provider(entity_id: str) -> ServiceProvider | None:
     """The SAML face under `entity_id`, with its application, enabled or not; None when there is none."""
     return parties.get(
@@ -96,3 +112,11 @@ def every_proved_domain() -> tuple[str, ...]:
             .values_list("name", flat=True)
         ),
     )
+=======
+def _can_be(judge: Callable[[str], str], text: str) -> bool:
+    try:
+        judge(text)
+    except BadValue:
+        return False
+    return True
+>>>>>>> Stashed changes

@@ -4,6 +4,7 @@ Every step ends in a `Step`, and every expectation stands in the stored LoginReq
 browser carried between two of them, only that it is the same browser.
 """
 
+import re
 import secrets
 import uuid
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ from federation.upstream.connectors import connector_for
 
 State = LoginRequest.State
 RELAY_STATE_BYTES = 24
+_RELAY_STATE = re.compile(r"[A-Za-z0-9_-]{32}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def receive(identity_provider: IdentityProvider, *, relay_state: str, raw_answer
     """Store an identity provider's answer, unjudged, for the same browser to come back with (by GET, so that its
     cookies arrive). Raises BrokerError: saml.unsolicited, saml.replayed.
     """
-    if not 0 < len(relay_state) <= limits.RELAY_STATE_CHARS or "\0" in relay_state:
+    if not _RELAY_STATE.fullmatch(relay_state):
         raise _unsolicited(relay_state)
     login = LoginRequest.objects.filter(relay_state=relay_state, identity_provider=identity_provider)
     stored = login.filter(state=State.WAITING, expires_at__gt=timezone.now()).update(
@@ -130,12 +132,10 @@ def complete_directly(
 
 def find_login(relay_state: str, *, browser: str, attempt: Attempt) -> LoginRequest:
     """The sign-on under way of exactly this browser. Raises BrokerError: signon.unknown, .expired, .other_browser."""
-    login = (
-        LoginRequest.objects.select_related("application", "client", "identity_provider")
-        .filter(relay_state=relay_state[: limits.RELAY_STATE_CHARS])
-        .order_by()
-        .first()
-    )
+    login = None
+    if _RELAY_STATE.fullmatch(relay_state):
+        found = LoginRequest.objects.select_related("application", "client", "identity_provider")
+        login = found.filter(relay_state=relay_state).order_by().first()
     if login is None:
         raise BrokerError("signon.unknown", detail="no sign-on under this handle")
     attempt.continues(login.trace_id)

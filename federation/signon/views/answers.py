@@ -1,11 +1,9 @@
 """Sending the browser on."""
 
-from urllib.parse import urlsplit
-
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseRedirectBase
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.encoding import iri_to_uri
 
 from broker.http import no_store
 from federation.assertions import Answer
@@ -13,16 +11,15 @@ from federation.signon import cookies
 from federation.signon.services import Step
 
 
-class SeeOther(HttpResponseRedirectBase):
-    """303: the browser follows with GET, whatever it came with. Any scheme: native applications have their own."""
+class SeeOther(HttpResponse):
+    """303: the browser follows with GET, whatever it came with. Any scheme: native applications have their own.
 
-    status_code = 303
+    And any length: Django's own redirect refuses long addresses, when the code in it is issued already. The addresses
+    come from the registry and from our own doors, never from the message alone.
+    """
 
     def __init__(self, url: str) -> None:
-        # The addresses come from the registry and from our own doors, never from the message alone.
-        scheme = urlsplit(url).scheme
-        self.allowed_schemes = [scheme] if scheme else []
-        super().__init__(url)
+        super().__init__(status=303, headers={"Location": iri_to_uri(url)})
 
 
 def send(request: HttpRequest, answer: Answer) -> HttpResponse:

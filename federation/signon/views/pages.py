@@ -2,9 +2,14 @@
 
 import json
 import sys
+<<<<<<< Updated upstream
+=======
+import traceback
+>>>>>>> Stashed changes
 import unicodedata
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
@@ -24,6 +29,7 @@ from federation.signon.attempts import Attempt, traced
 from federation.signon.home_realm import list_choices
 from federation.signon.views.answers import follow
 
+log = structlog.get_logger(__name__)
 MACHINE_PATHS = ("/oauth/token", "/oauth/userinfo", "/oauth/jwks", "/.well-known/", "/health/", "/metrics")
 
 
@@ -33,9 +39,10 @@ def refusal_page(request: HttpRequest, error: BrokerError, *, return_url: str = 
     A machine's address answers in JSON.
     """
     if request.path.startswith(MACHINE_PATHS):
-        return refusal_json(error, trace_id=trace_id_of(request))
-    context = {"refusal": error.refusal, "trace_id": trace_id_of(request), "return_url": return_url}
-    response = no_store(render(request, "signon/error.html", context, status=error.status))
+        response = refusal_json(error, trace_id=trace_id_of(request))
+    else:
+        context = {"refusal": error.refusal, "trace_id": trace_id_of(request), "return_url": return_url}
+        response = no_store(render(request, "signon/error.html", context, status=error.status))
     if error.status in {429, 503}:
         response["Retry-After"] = "30"
     return response
@@ -72,7 +79,7 @@ def choose_identity_provider(request: HttpRequest, attempt: Attempt) -> HttpResp
             problem = "" if found else "No sign-on is known for this e-mail address. Check it, or choose below."
         if slug:
             return follow(request, services.choose(login, slug=slug, attempt=attempt), browser=browser)
-    search = parameters.get("search", "").strip()[:100]
+    search = plain(parameters.get("search", "")).strip()[:100]
     choices = list_choices(search)
     context = {
         "login": login,
@@ -89,7 +96,7 @@ def choose_identity_provider(request: HttpRequest, attempt: Attempt) -> HttpResp
 
 
 def plain(text: str) -> str:
-    """A party's name without control and direction characters, which could make it look like another's."""
+    """A name without control and direction characters, which could make it look like another's."""
     return "".join(letter for letter in text if unicodedata.category(letter) not in {"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -109,8 +116,21 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # no
 
 
 def fault(request: HttpRequest) -> HttpResponse:
+<<<<<<< Updated upstream
     """A fault of ours, or the database is away: Django calls this while it handles the exception."""
     is_away = isinstance(sys.exception(), InterfaceError | OperationalError)
+=======
+    """What no view caught: a refusal, a database that is away, else a fault of ours.
+
+    The text of a fault may hold what somebody sent, so the log has its kind and its place only.
+    """
+    _, error, trace = sys.exc_info()
+    if isinstance(error, BrokerError):
+        return refusal_page(request, error)
+    places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(trace)]
+    log.error("fault", error=type(error).__name__, places=places)
+    is_away = isinstance(error, OperationalError | InterfaceError)
+>>>>>>> Stashed changes
     return refusal_page(request, BrokerError("service.unavailable" if is_away else "service.fault"))
 
 
