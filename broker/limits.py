@@ -35,6 +35,10 @@ SAML_SKEW = timedelta(seconds=60)
 SAML_SKEW_MAX = timedelta(seconds=180)
 SAML_ANSWER_AGE = timedelta(minutes=10)
 """The greatest age of an answer since its IssueInstant."""
+SAML_REQUEST_AGE = timedelta(minutes=10)
+"""The greatest age of an application's request since its IssueInstant: as long can it be used again."""
+SAML_ASSERTION_LIFETIME = timedelta(minutes=5)
+"""How long an application may take our answer."""
 
 # JWTs
 JWT_BEARER_BYTES = 8 * 1024
@@ -136,3 +140,37 @@ CONFIGURATION_BYTES = 16 * 1024 * 1024
 CONFIGURATION_NODES = 300_000
 """Values in one configuration file, each use of an alias counted again."""
 CONFIGURATION_DEPTH = 12
+
+# OpenID providers upstream
+OIDC_TOKEN_ANSWER_BYTES = 256 * 1024
+"""An ID token, an access token and a refresh token, all of them large."""
+OIDC_USERINFO_BYTES = 256 * 1024
+OIDC_REQUEST_SECONDS = 10.0
+"""One request to a token or userinfo endpoint, while a person waits."""
+OIDC_ID_TOKEN_AGE = timedelta(minutes=10)
+"""The greatest age of an ID token since its iat; it is fetched just after it was made."""
+OIDC_ID_TOKEN_LIFETIME = timedelta(hours=24)
+"""From iat to exp. Providers give hours; we ask for a session of our own and keep no ID token."""
+OIDC_CLIENT_ASSERTION_LIFETIME = timedelta(minutes=1)
+OIDC_SUBJECT_CHARS = 255
+"""OpenID Connect Core 2."""
+OIDC_CLAIMS = 200
+OIDC_CLAIM_VALUES = 2_000
+OIDC_CLAIM_VALUE_CHARS = 4_096
+OIDC_GROUPS = 200
+"""Groups that a provider can be believed to tell completely; at more of them some leave out the rest."""
+REMOTE_KEYS = 100
+"""Keys of one issuer that are looked at."""
+REMOTE_KEYS_SECONDS = 5.0
+REMOTE_KEYS_ASK_INTERVAL = timedelta(minutes=1)
+"""An issuer is asked for its keys at most this often, by all workers together."""
+REMOTE_KEYS_FRESH = timedelta(minutes=4)
+"""Older keys are asked for anew before they are used: with the interval, a key that is gone works 5 minutes at most."""
+REMOTE_KEYS_KEEP = timedelta(hours=24)
+"""How long the last keys are used while their address does not answer."""
+DISCOVERY_INTERVAL = timedelta(hours=1)
+"""How often the discovery document of an OpenID provider is read anew."""
+DISCOVERY_BATCH = 200
+"""Providers whose documents one run of the scheduler reads; the longest waiting come first."""
+DISCOVERY_OVERDUE = timedelta(hours=24)
+"""How long the doctor says nothing about a document that cannot be read anew."""

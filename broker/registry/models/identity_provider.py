@@ -28,11 +28,26 @@ class IdentityProvider(Party):
         DROP = "drop"
         REFUSE = "refuse"
 
+    class Authentication(models.TextChoices):
+        """How we prove to an OpenID provider who we are (OpenID Connect Core 9)."""
+
+        CLIENT_SECRET_BASIC = "client_secret_basic"
+        CLIENT_SECRET_POST = "client_secret_post"
+        PRIVATE_KEY_JWT = "private_key_jwt"
+
+    class AssertionAudience(models.TextChoices):
+        """Whom our client assertion names as its audience."""
+
+        ISSUER = "issuer"
+        TOKEN_ENDPOINT = "token_endpoint"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="identity_providers")
     protocol = models.CharField(max_length=8, choices=Protocol.choices)
     issuer = models.CharField(max_length=1024, help_text="entityID, or the OpenID issuer")
-    subject = models.CharField(max_length=200, default="name_id", help_text='"name_id", or "attribute: " and its name')
+    subject = models.CharField(
+        max_length=200, default="name_id", help_text='"name_id" (SAML), "sub" (OpenID), or "attribute: " and its name'
+    )
     unknown_person = models.CharField(max_length=8, choices=UnknownPerson.choices, default=UnknownPerson.CREATE)
     match_claim = models.CharField(max_length=64, blank=True)
     match_person = models.CharField(max_length=64, blank=True)
@@ -61,6 +76,30 @@ class IdentityProvider(Party):
         validators=[MaxValueValidator(int(limits.SAML_SKEW_MAX.total_seconds()))],
     )
     sha1_accepted_until = models.DateField(null=True, blank=True, help_text="a dated legacy exception")
+
+    # OpenID Connect, as we are registered there
+    client_id = models.CharField(max_length=200, blank=True, default="", db_default="")
+    authentication = models.CharField(
+        max_length=24, blank=True, choices=Authentication.choices, default="", db_default=""
+    )
+    client_secret_sealed = models.TextField(blank=True, default="", db_default="", editable=False)
+    assertion_audience = models.CharField(
+        max_length=16,
+        choices=AssertionAudience.choices,
+        default=AssertionAudience.ISSUER,
+        db_default=AssertionAudience.ISSUER,
+        help_text="of private_key_jwt; many providers know only the token endpoint",
+    )
+    scopes = models.JSONField(default=list, db_default=[], blank=True, help_text="what we ask for, openid among it")
+    # OpenID Connect, as its discovery document says
+    discovery = models.JSONField(
+        default=dict, db_default={}, blank=True, help_text="what we use of it; see broker.registry.openid"
+    )
+    discovered_at = models.DateTimeField(null=True, blank=True, help_text="when the document was last read and good")
+    discovery_tried_at = models.DateTimeField(null=True, blank=True)
+    discovery_problem = models.CharField(
+        max_length=500, blank=True, default="", db_default="", help_text="why the last try gave no good document"
+    )
 
     class Meta(Party.Meta):
         constraints: ClassVar = [unique_while_live("slug", "registry_identity_provider_slug")]
