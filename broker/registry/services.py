@@ -7,12 +7,8 @@ from collections.abc import Callable
 
 from broker.registry import values
 from broker.registry.cache import parties
-<<<<<<< Updated upstream
 from broker.registry.models import Client, Domain, HomeRealmDomain, IdentityProvider, ServiceProvider
-=======
-from broker.registry.models import Client, Domain, HomeRealmDomain, IdentityProvider
 from broker.registry.values import BadValue
->>>>>>> Stashed changes
 
 
 def find_identity_provider(slug: str) -> IdentityProvider | None:
@@ -80,7 +76,6 @@ def proved_domains(organisation_id: int) -> frozenset[str]:
     )
 
 
-<<<<<<< Updated upstream
 def find_service_provider(entity_id: str) -> ServiceProvider | None:
     """The SAML face under `entity_id`, with its application, enabled or not; None when there is none."""
     return parties.get(
@@ -112,11 +107,11 @@ def every_proved_domain() -> tuple[str, ...]:
             .values_list("name", flat=True)
         ),
     )
-=======
+
+
 def _can_be(judge: Callable[[str], str], text: str) -> bool:
     try:
         judge(text)
     except BadValue:
         return False
     return True
->>>>>>> Stashed changes

@@ -2,10 +2,7 @@
 
 import json
 import sys
-<<<<<<< Updated upstream
-=======
 import traceback
->>>>>>> Stashed changes
 import unicodedata
 from typing import Any
 
@@ -116,10 +113,6 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # no
 
 
 def fault(request: HttpRequest) -> HttpResponse:
-<<<<<<< Updated upstream
-    """A fault of ours, or the database is away: Django calls this while it handles the exception."""
-    is_away = isinstance(sys.exception(), InterfaceError | OperationalError)
-=======
     """What no view caught: a refusal, a database that is away, else a fault of ours.
 
     The text of a fault may hold what somebody sent, so the log has its kind and its place only.
@@ -130,7 +123,6 @@ def fault(request: HttpRequest) -> HttpResponse:
     places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(trace)]
     log.error("fault", error=type(error).__name__, places=places)
     is_away = isinstance(error, OperationalError | InterfaceError)
->>>>>>> Stashed changes
     return refusal_page(request, BrokerError("service.unavailable" if is_away else "service.fault"))
 
 
