@@ -103,8 +103,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
         for browser in browsers:
             report.sections.append(("The browser's hops", "\n".join(map(str, browser.hops))))
         for trace_id in trace_ids:
-            told = json.dumps(broker.trace(trace_id), indent=1, ensure_ascii=False)
-            report.sections.append((f"The broker's trace {trace_id}", told))
+            told = broker.trace(trace_id)
+            if told["header"]:
+                text = json.dumps(told, indent=1, ensure_ascii=False)
+                report.sections.append((f"The broker's trace {trace_id}", text))
         report.sections.append(("The broker's log", broker.server.last_lines()))
     return report
 
