@@ -41,7 +41,7 @@ FORMS: Mapping[str, Callable[[Any], bool]] = {
     "nonce": _is_text,
     "auth_time": _is_time,
     "acr": _is_text,
-    "amr": _is_texts,
+    "amr": lambda value: value == [] or _is_texts(value),
     "at_hash": _is_text,
     "sid": _is_text,
     "client_id": _is_text,

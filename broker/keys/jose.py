@@ -25,6 +25,7 @@ from broker.keys.values import (
     ABSENT,
     Envelope,
     Expectation,
+    ForeignExpectation,
     PrivateKey,
     PublicKey,
     SigningMaterial,
@@ -34,7 +35,7 @@ from broker.keys.values import (
 from broker.traces.collector import Collector
 
 HEADER_MEMBERS = frozenset({"alg", "kid", "typ"})
-"""Members that we understand. All others are refused: an ignored `crit` or `b64` changes what was signed."""
+"""Members that we understand. Others are refused: an ignored `crit` or `b64` changes what was signed."""
 FITS: Mapping[str, Callable[[PublicKey], bool]] = {
     "RS256": lambda key: isinstance(key, rsa.RSAPublicKey) and key.key_size >= limits.RSA_BITS_MIN,
     "ES256": lambda key: isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name == "secp256r1",
@@ -105,6 +106,17 @@ def unverified_audience(token: str, *, max_bytes: int) -> frozenset[str]:
     return audience_of(claims)
 
 
+def unverified_kid(token: str, *, max_bytes: int) -> str:
+    """The kid that a foreign token names, unverified: to find the key by which to judge it, and for nothing else.
+
+    Raises BrokerError (jwt.*).
+    """
+    opening = _Opening(token, max_bytes, tolerated=ForeignExpectation.tolerated)
+    for check in (check_size, check_shape, check_header):
+        check(opening)
+    return str(opening.unverified_header.get("kid", ""))
+
+
 @dataclass(slots=True)
 class _Opening:
     """A message on its way through ENVELOPE_CHECKS; each check fills in what the next ones need."""
@@ -113,6 +125,7 @@ class _Opening:
     max_bytes: int
     types: frozenset[str] = frozenset()
     keys: tuple[VerificationKey, ...] = ()
+    tolerated: frozenset[str] = frozenset()
     raw_header: bytes = b""
     payload: bytes = b""
     unverified_header: dict[str, Any] = field(default_factory=dict)
@@ -149,7 +162,7 @@ def check_header(opening: _Opening) -> None:
         header = read_object(opening.raw_header)
     except NotStrictJson as error:
         raise BrokerError("jwt.malformed", detail=f"header: {error}") from error
-    unknown = header.keys() - HEADER_MEMBERS
+    unknown = header.keys() - HEADER_MEMBERS - opening.tolerated
     if unknown:
         raise BrokerError("jwt.header", expected=", ".join(sorted(HEADER_MEMBERS)), actual=", ".join(sorted(unknown)))
     for name, value in header.items():
@@ -208,7 +221,7 @@ ENVELOPE_CHECKS: tuple[Callable[[_Opening], None], ...] = (
 
 
 def _open(token: str, envelope: Envelope, collector: Collector | None) -> _Opening:
-    opening = _Opening(token, envelope.max_bytes, envelope.types, envelope.keys)
+    opening = _Opening(token, envelope.max_bytes, envelope.types, envelope.keys, envelope.tolerated)
     for check in ENVELOPE_CHECKS:
         _run(check.__name__, partial(check, opening), collector)
     return opening

@@ -1,4 +1,4 @@
-"""Our keys: signing keys for tokens and for SAML, and SAML decryption keys."""
+"""Our keys, for tokens and for SAML; and the public keys of foreign issuers, as they were last fetched."""
 
 import uuid
 from typing import ClassVar
@@ -53,3 +53,21 @@ class SigningKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.use} {self.algorithm} {self.kid}"
+
+
+class RemoteKeySet(models.Model):
+    """The public keys of one foreign issuer, as the address of its key set last showed them."""
+
+    owner = models.CharField(max_length=64, unique=True, help_text="the id of the party whose keys they are")
+    url = models.CharField(max_length=1024)
+    keys = models.JSONField(default=list, help_text="the usable ones, each a JWK of public members")
+    fetched_at = models.DateTimeField(null=True, help_text="when the address last gave a usable set")
+    asked_at = models.DateTimeField(null=True, help_text="when a worker last set out to ask")
+    answered_at = models.DateTimeField(null=True, help_text="when that worker was back, with or without keys")
+    problem = models.CharField(max_length=500, blank=True, help_text="why the last answer was not usable")
+
+    class Meta:
+        ordering: ClassVar = ["owner"]
+
+    def __str__(self) -> str:
+        return f"{self.owner} {self.url}"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -12,6 +12,8 @@ PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
 PublicKey = RSAPublicKey | EllipticCurvePublicKey
 ABSENT = ""
 """Stands in `Envelope.types` for a header without `typ`."""
+THUMBPRINTS = frozenset({"x5t", "x5t#S256"})
+"""Header members that say again which key it was (RFC 7515 sections 4.1.7 and 4.1.8). We never look at them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Envelope:
     keys: tuple[VerificationKey, ...]
     types: frozenset[str]
     max_bytes: int
+    tolerated: ClassVar[frozenset[str]] = frozenset()
+    """Header members that may stand there without being understood."""
 
     def __post_init__(self) -> None:
         if not self.types or self.max_bytes <= 0:
@@ -76,6 +80,13 @@ class Expectation(Envelope):
             raise ValueError("an expectation names its issuer and its audience")
         if self.now.tzinfo is None:
             raise ValueError("an expectation's time is aware")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignExpectation(Expectation):
+    """Everything that a token of another house must be. Those houses name their keys in more ways than we do."""
+
+    tolerated: ClassVar[frozenset[str]] = THUMBPRINTS
 
 
 @dataclass(frozen=True, slots=True)

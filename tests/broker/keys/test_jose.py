@@ -1,6 +1,7 @@
 """The verifier of JWTs: every hostile token is refused with its code, and honest ones pass."""
 
 import json
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,7 +15,7 @@ from broker.errors import BrokerError
 from broker.keys import jose
 from broker.keys.claim_checks import CLAIM_CHECKS
 from broker.keys.jose import ENVELOPE_CHECKS
-from broker.keys.values import ABSENT, Envelope, Expectation
+from broker.keys.values import ABSENT, THUMBPRINTS, Envelope, Expectation, ForeignExpectation
 from broker.traces.collector import Collector
 from tests.fakes.tokens import b64, ec_key, es256, forge, hs256, ps256, rs256, rsa_key, unsigned
 
@@ -427,9 +428,35 @@ def test_an_ended_token_passes_for_as_long_as_the_expectation_says(expectation, 
     assert refusal(token, expectation(after_expiry=timedelta(seconds=30))) == "jwt.expired"
 
 
+@pytest.mark.parametrize("member", sorted(THUMBPRINTS))
+def test_only_a_foreign_token_may_name_its_key_by_thumbprint_too(member, expectation, claims):
+    ours = expectation()
+    foreign = ForeignExpectation(**{field.name: getattr(ours, field.name) for field in fields(Expectation)})
+    token = forge(HEADER | {member: "dGh1bWI"}, claims(), rs256(rsa_key()))
+    assert refusal(token, ours) == "jwt.header"
+    assert jose.verify(token, foreign).claims["sub"] == "8b2e"
+    assert refusal(forge(HEADER | {member: ["dGh1bWI"]}, claims(), rs256(rsa_key())), foreign) == "jwt.header"
+
+
+@pytest.mark.parametrize("member", ["crit", "b64", "zip", "jwk", "jku", "x5u", "x5c", "enc", "p2c"])
+def test_nothing_else_in_a_foreign_header_is_tolerated(member, expectation, claims):
+    ours = expectation()
+    foreign = ForeignExpectation(**{field.name: getattr(ours, field.name) for field in fields(Expectation)})
+    assert refusal(forge(HEADER | {member: "x"}, claims(), rs256(rsa_key())), foreign) == "jwt.header"
+
+
+def test_the_kid_of_a_foreign_token_is_read_unverified_and_within_bounds(claims):
+    token = forge(HEADER | {"x5t": "x"}, claims(), unsigned)
+    assert jose.unverified_kid(token, max_bytes=ROOM) == "rsa"
+    assert jose.unverified_kid(forge({"alg": "RS256"}, claims(), unsigned), max_bytes=ROOM) == ""
+    for hostile in ("x", "a.b.c", "a" * (ROOM + 1), forge({"kid": 5}, claims(), unsigned)):
+        with pytest.raises(BrokerError):
+            jose.unverified_kid(hostile, max_bytes=ROOM)
+
+
 # --- The expectation itself -----------------------------------------------------------------------------------------
 def test_nothing_of_an_expectation_may_be_left_out(expectation):
-    complete = {name: getattr(expectation(), name) for name in Expectation.__dataclass_fields__}
+    complete = {field.name: getattr(expectation(), field.name) for field in fields(Expectation)}
     assert len(complete) == 11
     for name in complete:
         with pytest.raises(TypeError):
