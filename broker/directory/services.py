@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from broker.actors import Actor
-from broker.directory.identifiers import assign_identifiers
+from broker.directory.identifiers import assign_identifiers, comparable
 from broker.directory.models import Group, Identifier, Membership, Person
 from broker.errors import BrokerError
 from broker.events import catalogue
@@ -17,6 +17,13 @@ from broker.registry.models import IdentityProvider, Organisation
 
 NAME_CLAIMS = ("name", "given_name", "family_name")
 IDENTIFIER_CLAIMS = tuple(Identifier.Kind.values)
+_ROOM = {
+    "name": Person._meta.get_field("name").max_length,
+    "given_name": Person._meta.get_field("given_name").max_length,
+    "family_name": Person._meta.get_field("family_name").max_length,
+    "groups": Group._meta.get_field("name").max_length,
+    **dict.fromkeys(IDENTIFIER_CLAIMS, Identifier._meta.get_field("comparable").max_length),
+}
 Claims = Mapping[str, tuple[str, ...]]
 
 
@@ -26,6 +33,13 @@ def create_person(organisation: Organisation, *, external_id: str | None = None,
     person = Person.objects.create(organisation=organisation, external_id=external_id, created_at=now, updated_at=now)
     record(catalogue.PERSON_CREATED, actor=actor, subject=("person", person.pk), organisation=organisation.slug)
     return person
+
+
+def has_room_for(claim: str, value: str) -> bool:
+    """Whether the column of a claim holds this value: SQLite would take a longer one, and PostgreSQL refuses it."""
+    room = _ROOM.get(claim)
+    stored = comparable(value) if claim in IDENTIFIER_CLAIMS else value
+    return room is None or max(len(value), len(stored)) <= room
 
 
 @transaction.atomic

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from broker.directory.services import has_room_for
 from broker.registry.cache import parties
 from broker.registry.models import IdentityProvider
 from federation.claims.models import ClaimMapping, ContextMapping
@@ -16,11 +17,13 @@ class MappedClaims:
     """The claims by name, and the attributes that no rule turned into one.
 
     `incomplete` are claims that are not among them since only a part was told: what is known of them stays.
+    `too_long` are those of which values were left out.
     """
 
     claims: Mapping[str, tuple[str, ...]]
     unmapped: tuple[str, ...]
     incomplete: tuple[str, ...]
+    too_long: tuple[str, ...]
 
 
 def map_claims(
@@ -32,7 +35,8 @@ def map_claims(
     """Map `attributes` ({name: values}) by the identity provider's own mapping, then by the usual names.
 
     A claim that the own mapping names comes from there only: when none of its attributes arrived, it is empty,
-    since an attribute that somebody else chose must not stand in for it. A claim whose best attribute is among the
+    since an attribute that somebody else chose must not stand in for it. Of a single-valued claim the first value
+    counts, and one that is too long to be kept is left out. A claim whose best attribute is among the
     `incomplete` ones is no claim at all: half of somebody's groups is not fewer groups.
     """
     own = own_mapping(identity_provider)
@@ -46,10 +50,13 @@ def map_claims(
         elif present or claim in own:
             claims[claim] = attributes[present[0]] if present else ()
         used.update(present)
+    cleaned = {claim: _clean(values) for claim, values in claims.items()}
+    kept = {claim: tuple(value for value in cleaned[claim] if has_room_for(claim, value)) for claim in cleaned}
     return MappedClaims(
-        claims={claim: _clean(claim, values) for claim, values in claims.items()},
+        claims={claim: values[:1] if claim in SINGLE_VALUED else values for claim, values in kept.items()},
         unmapped=tuple(sorted(attributes.keys() - used)),
         incomplete=tuple(left_out),
+        too_long=tuple(claim for claim in cleaned if kept[claim] != cleaned[claim]),
     )
 
 
@@ -77,7 +84,6 @@ def own_contexts(identity_provider: IdentityProvider) -> dict[str, str]:
     )
 
 
-def _clean(claim: str, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Values without surrounding space, empty ones and repetitions; of a single-valued claim the first."""
-    cleaned = tuple(dict.fromkeys(value.strip() for value in values if value.strip()))
-    return cleaned[:1] if claim in SINGLE_VALUED else cleaned
+def _clean(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Values without surrounding space, empty ones and repetitions."""
+    return tuple(dict.fromkeys(value.strip() for value in values if value.strip()))

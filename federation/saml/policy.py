@@ -114,11 +114,12 @@ def check_context(case: AssertionCase) -> Compared:
 
 
 def check_lengths(case: AssertionCase) -> Compared:
-    """SessionIndex and context are stored with the session: they are as short as any identifier."""
-    longest = max(len(session_index_of(case.assertion)), len(context_of(case.assertion)))
-    if longest > limits.SAML_NAME_ID_CHARS:
-        raise BrokerError("saml.structure", expected=f"at most {limits.SAML_NAME_ID_CHARS} characters", actual=longest)
-    return f"at most {limits.SAML_NAME_ID_CHARS} characters", longest
+    """SessionIndex and context are stored with the session."""
+    expected = f"a SessionIndex of {limits.SAML_NAME_ID_CHARS} characters, a context of {limits.CONTEXT_CHARS}"
+    lengths = len(session_index_of(case.assertion)), len(context_of(case.assertion))
+    if lengths[0] > limits.SAML_NAME_ID_CHARS or lengths[1] > limits.CONTEXT_CHARS:
+        raise BrokerError("saml.structure", expected=expected, actual=lengths)
+    return expected, lengths
 
 
 ASSERTION_POLICY = (

@@ -103,9 +103,10 @@ def check_name_id_lengths(case: SubjectCase) -> Compared:
 def check_subject_text(case: SubjectCase) -> Compared:
     """One spelling only: canonical Unicode, no space around it, nothing invisible, not too long."""
     subject, _ = subject_of(case)
-    expected = f"1 to {limits.SAML_NAME_ID_CHARS} visible characters in NFC"
+    # In bytes: a database's index has no room for more of a key.
+    expected = f"1 to {limits.SAML_NAME_ID_CHARS} bytes of visible characters in NFC"
     if (
-        not 0 < len(subject) <= limits.SAML_NAME_ID_CHARS
+        not 0 < len(subject.encode()) <= limits.SAML_NAME_ID_CHARS
         or subject != subject.strip()
         or not unicodedata.is_normalized("NFC", subject)
         or any(unicodedata.category(character) in _INVISIBLE for character in subject)

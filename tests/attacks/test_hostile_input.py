@@ -8,11 +8,14 @@ from django.db import OperationalError, connection
 from django.test import Client as Http
 from django.test.utils import CaptureQueriesContext
 
+from broker.directory.models import Identifier, Person
 from broker.errors import BrokerError
 from broker.registry.cache import parties
+from broker.traces.models import Trace
+from broker.traces.services import read_trace
 from federation.signon.views import pages
 from tests.factories import make_identity_provider
-from tests.flows.stage import REDIRECT_URI, Browser, answer_of, make_company
+from tests.flows.stage import ATTRIBUTES, REDIRECT_URI, Browser, answer_of, make_company
 
 pytestmark = pytest.mark.django_db
 
@@ -90,3 +93,53 @@ def test_a_fault_is_logged_by_kind_and_place_and_never_by_its_text(monkeypatch, 
     if not isinstance(error, BrokerError):
         assert type(error).__name__ in caplog.text
         assert "pages.py" in caplog.text
+
+
+ASTRAL = "".join(chr(0x20000 + i * 7919 % 40000) for i in range(1024))
+"""1,024 characters in 4,096 bytes that no index can compress."""
+
+
+@pytest.mark.parametrize(
+    ("claim", "attribute", "value"),
+    [
+        ("name", "displayName", "x" * 301),
+        ("given_name", "givenName", "x" * 201),
+        ("family_name", "sn", "x" * 201),
+        ("email", "mail", "x" * 308 + "@acme.example"),
+        ("email", "mail", "\ufdfa" * 30 + "@acme.example"),  # a ligature of 18 characters
+        ("groups", "groups", "x" * 257),
+    ],
+)
+def test_a_value_that_has_no_room_is_left_out_and_noted(company, claim, attribute, value):
+    """PostgreSQL would refuse it, and the whole sign-on with it."""
+    answer_of(company.sign_on(Browser(), attributes=ATTRIBUTES | {attribute: [value]}))
+    person = Person.objects.get()
+    kept = [getattr(person, claim, ""), *person.identifiers.values_list("value", flat=True)]
+    assert value not in [*kept, *person.groups.values_list("name", flat=True)]
+    notes = [entry for entry in read_trace(Trace.objects.get().pk)[-1]["entries"] if entry["type"] == "note"]
+    assert claim in [note["values"].get("claims") for note in notes]
+
+
+def test_a_value_beside_one_without_room_is_kept(company):
+    answer_of(company.sign_on(Browser(), attributes=ATTRIBUTES | {"groups": ["x" * 257, "staff"]}))
+    assert list(Person.objects.get().groups.values_list("name", flat=True)) == ["staff"]
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"subject": ASTRAL}, "saml.subject"),
+        ({"context": "urn:" + "x" * 297}, "saml.structure"),
+        ({"session_index": "x" * 1025}, "saml.structure"),
+    ],
+)
+def test_what_a_session_cannot_keep_is_refused(company, said, code):
+    response = company.sign_on(Browser(), **said)
+    assert (response.status_code, code in response.content.decode()) == (400, True)
+
+
+def test_what_fills_its_column_is_kept(company):
+    full = {"displayName": ["x" * 300], "mail": ["x" * 307 + "@acme.example"], "groups": ["é" * 256]}
+    said = {"subject": "é" * 512, "context": "urn:" + "x" * 296, "session_index": ASTRAL}
+    answer_of(company.sign_on(Browser(), attributes=full, **said))
+    assert Identifier.objects.get().value == full["mail"][0]

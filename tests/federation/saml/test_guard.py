@@ -191,10 +191,12 @@ def test_issuer_that_names_no_entity_is_refused(desk: Desk) -> None:
     assert desk.code(desk.respond(assertion_builder=build)) == "saml.issuer"
 
 
-@pytest.mark.parametrize("field", ["session_index", "context"])
-def test_identifiers_are_bounded(desk: Desk, field: str) -> None:
-    assert desk.verify(desk.respond(**{field: "x" * limits.SAML_NAME_ID_CHARS})).subject == "alice"
-    assert desk.code(desk.respond(**{field: "x" * (limits.SAML_NAME_ID_CHARS + 1)})) == "saml.structure"
+@pytest.mark.parametrize(
+    ("field", "limit"), [("session_index", limits.SAML_NAME_ID_CHARS), ("context", limits.CONTEXT_CHARS)]
+)
+def test_identifiers_are_bounded(desk: Desk, field: str, limit: int) -> None:
+    assert desk.verify(desk.respond(**{field: "x" * limit})).subject == "alice"
+    assert desk.code(desk.respond(**{field: "x" * (limit + 1)})) == "saml.structure"
 
 
 @pytest.mark.parametrize("field", ["response_id", "assertion_id"])
