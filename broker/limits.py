@@ -35,6 +35,8 @@ SAML_SKEW = timedelta(seconds=60)
 SAML_SKEW_MAX = timedelta(seconds=180)
 SAML_ANSWER_AGE = timedelta(minutes=10)
 """The greatest age of an answer since its IssueInstant."""
+SAML_RELAY_STATE_CHARS = 1_024
+"""Of an application, echoed to it; SAML bindings 3.4.3 allows it 80 bytes, and many send more."""
 SAML_REQUEST_AGE = timedelta(minutes=10)
 """The greatest age of an application's request since its IssueInstant: as long can it be used again."""
 SAML_ASSERTION_LIFETIME = timedelta(minutes=5)
@@ -102,6 +104,8 @@ SESSION_RETENTION = timedelta(days=90)
 # Pages
 CHOICES_PER_PAGE = 20
 """Identity providers on one page that asks; above it the page has a search."""
+RELEASE_PREVIEWS = 50
+"""Applications of which a test of a connection shows what they would be told."""
 
 # Outgoing requests
 OUTGOING_CONNECT_SECONDS = 5.0

@@ -50,6 +50,9 @@ TRACE_READ = EventType("trace.read", _NOTICE, "An operator opened a trace, which
 EVENTS_PRUNED = EventType("events.pruned", _WARNING, "Sealed events past their retention were deleted.")
 REQUEST_REFUSED = EventType("request.refused", _WARNING, "A request outside any sign-on was refused.")
 KEY_ERASED = EventType("key.erased", _NOTICE, "The private side of a retired key of ours was deleted.")
+CONNECTION_TESTED = EventType(
+    "connection.tested", _NOTICE, "An identity provider was tried out; the code says why it failed, if it did."
+)
 
 CATALOGUE: dict[str, EventType] = {
     value.name: value for value in list(globals().values()) if isinstance(value, EventType)

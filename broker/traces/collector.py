@@ -27,7 +27,7 @@ class Collector:
         """Record a decoded message. The caller has redacted it: no secret, no signature value, no token."""
         self._add({"type": "message", "title": self._cut(title), "text": self._cut(text, self.MESSAGE_CHARS)})
 
-    def note(self, text: str, **values: object) -> None:
+    def note(self, text: str, /, **values: object) -> None:
         """Record a fact, with its values."""
         self._add({"type": "note", "text": self._cut(text), "values": {key: self._cut(v) for key, v in values.items()}})
 

@@ -10,6 +10,7 @@ from broker.traces.collector import Collector
 SCOPED_CLAIMS = frozenset({"email", "eppn", "scoped_affiliation", "subject_id", "pairwise_id", "upn"})
 PERHAPS_SCOPED_CLAIMS = frozenset({"preferred_username"})
 """Where a value without an @ is a plain name and may stay."""
+DROPPED_NOTE = "Dropped, since it lies outside the organisation's domains."
 
 
 def check_authority(
@@ -36,7 +37,7 @@ def check_authority(
                 raise BrokerError(
                     "authority.scope", detail=claim, expected=f"{claim} in {sorted(allowed)}", actual=outside
                 )
-            trace.note("Dropped, since it lies outside the organisation's domains.", claim=claim, scopes=outside)
+            trace.note(DROPPED_NOTE, claim=claim, scopes=", ".join(outside))
         elif values:
             trace.check("authority", passed=True, expected=f"{claim} in {sorted(allowed)}", actual="inside")
         kept[claim] = inside

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from broker.actors import Actor
 from broker.errors import BrokerError
@@ -39,6 +39,10 @@ class Attempt:
     """What the application asked, once a stored login request is at hand."""
     return_url: str = ""
     """Where the error page may lead back to."""
+    is_test: bool = False
+    """Whether it signs nobody on, but tries an identity provider out."""
+    result_url: str = ""
+    """Where the end of a test is shown, whether it passed or not."""
 
     def continues(self, trace_id: str) -> None:
         """This request is a further hop of a stored attempt."""
@@ -65,7 +69,7 @@ class Attempt:
             self.trace.note("Refused.", detail=error.detail)
         with transaction.atomic():
             record(
-                catalogue.LOGIN_REFUSED,
+                catalogue.CONNECTION_TESTED if self.is_test else catalogue.LOGIN_REFUSED,
                 actor=self.actor,
                 connection=self.connection,
                 application=self.application,
@@ -106,6 +110,8 @@ class traced:  # noqa: N801 - a decorator
                     response = view(request, attempt, *args, **kwargs)
                 except BrokerError as error:
                     attempt.save_refusal(error)
+                    if attempt.result_url:
+                        return HttpResponseRedirect(attempt.result_url)
                     return self.page(request, error, return_url=attempt.return_url)
                 if attempt.trace.entries and not attempt.is_over:
                     attempt.save()

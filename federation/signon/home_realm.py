@@ -11,6 +11,7 @@ from broker.registry.services import find_home_realm, find_identity_provider, fi
 from broker.traces.collector import Collector
 from federation.assertions import SignOnRequest
 from federation.claims.authority import scope_of
+from federation.signon.testing import is_under_test
 
 
 def find_realm(request: SignOnRequest, *, trace: Collector) -> IdentityProvider | None:
@@ -42,6 +43,14 @@ def usable_identity_provider(slug: str) -> IdentityProvider:
     if not found.enabled:
         raise BrokerError("signon.identity_provider_disabled", detail=slug)
     return found
+
+
+def answering_identity_provider(slug: str, *, relay_state: str) -> IdentityProvider:
+    """The identity provider whose answer comes in: one in use, or one that is tried out. Raises as above."""
+    found = find_identity_provider(slug)
+    if found is not None and not found.enabled and is_under_test(found, relay_state=relay_state):
+        return found
+    return usable_identity_provider(slug)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,15 @@ from django.db import models
 
 
 class LoginRequest(models.Model):
-    """An application asked, and we have not answered yet. Every expectation of the answer is stored here."""
+    """An answer of an identity provider that we wait for or hold. Every expectation of it is stored here."""
+
+    class Purpose(models.TextChoices):
+        """What becomes of the answer once it is judged."""
+
+        SIGN_ON = "sign_on"
+        TEST = "test"
+        ARRIVAL = "arrival"
+        """It came without a request, and the application has still to ask."""
 
     class State(models.TextChoices):
         CHOOSING = "choosing"
@@ -18,10 +26,16 @@ class LoginRequest(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     trace_id = models.CharField(max_length=16)
+    purpose = models.CharField(
+        max_length=16, choices=Purpose.choices, default=Purpose.SIGN_ON, db_default=Purpose.SIGN_ON
+    )
+    started_by = models.CharField(max_length=300, blank=True, default="", db_default="", help_text="actor of a test")
     relay_state = models.CharField(max_length=64, unique=True)
-    browser_hash = models.CharField(max_length=100, help_text="keyed hash of the flow cookie")
+    browser_hash = models.CharField(max_length=100, blank=True, help_text="keyed hash of the flow cookie")
     state = models.CharField(max_length=16, choices=State.choices)
-    application = models.ForeignKey("registry.Application", on_delete=models.CASCADE, related_name="+")
+    application = models.ForeignKey(
+        "registry.Application", on_delete=models.CASCADE, null=True, related_name="+", help_text="none for a test"
+    )
     client = models.ForeignKey("registry.Client", on_delete=models.CASCADE, null=True, related_name="+")
     asked = models.JSONField(help_text="the application's request, as validated")
     identity_provider = models.ForeignKey(
@@ -40,6 +54,12 @@ class LoginRequest(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=models.Q(purpose="test") | models.Q(application__isnull=False),
+                name="signon_for_an_application",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.trace_id

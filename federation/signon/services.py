@@ -4,11 +4,7 @@ Every step ends in a `Step`, and every expectation stands in the stored LoginReq
 browser carried between two of them, only that it is the same browser.
 """
 
-import re
-import secrets
-import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,7 +17,7 @@ from broker.errors import BrokerError
 from broker.events import catalogue
 from broker.events.services import record
 from broker.http import trace_id_of
-from broker.registry.models import IdentityProvider
+from broker.registry.models import Application, IdentityProvider
 from broker.sessions import services as sessions
 from broker.sessions.models import Session
 from broker.traces.models import Trace
@@ -33,21 +29,11 @@ from federation.signon.attempts import Attempt
 from federation.signon.home_realm import find_realm, usable_identity_provider
 from federation.signon.judging import judge, question
 from federation.signon.models import LoginRequest
+from federation.signon.steps import Step, is_relay_state, make_relay_state, send_upstream
+from federation.signon.testing import conclude_test, mark_attempt
 from federation.upstream.connectors import connector_for
 
 State = LoginRequest.State
-RELAY_STATE_BYTES = 24
-_RELAY_STATE = re.compile(r"[A-Za-z0-9_-]{32}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Where the browser goes next, and the session cookie that it gets on the way."""
-
-    answer: Answer | None = None
-    """To the application or to the identity provider; None: the person is asked for the identity provider."""
-    login: LoginRequest | None = None
-    session_handle: str = ""
 
 
 def begin(asked: SignOnRequest, *, session: Session | None, browser: str, attempt: Attempt) -> Step:
@@ -69,21 +55,22 @@ def begin(asked: SignOnRequest, *, session: Session | None, browser: str, attemp
         attempt.trace.note("The person is asked for the identity provider.")
         login.save()
         return Step(login=login)
-    return _send_upstream(login, realm, attempt=attempt, login_hint=asked.login_hint)
+    return send_upstream(login, realm, attempt=attempt, login_hint=asked.login_hint)
 
 
 def choose(login: LoginRequest, *, slug: str, attempt: Attempt) -> Step:
     """The person chose an identity provider, or came back from one to choose another."""
+    application_of(login)
     if login.state not in {State.CHOOSING, State.WAITING}:
         raise BrokerError("signon.unknown", expected="a sign-on without an answer", actual=login.state)
-    return _send_upstream(login, usable_identity_provider(slug), attempt=attempt)
+    return send_upstream(login, usable_identity_provider(slug), attempt=attempt)
 
 
 def receive(identity_provider: IdentityProvider, *, relay_state: str, raw_answer: str) -> None:
     """Store an identity provider's answer, unjudged, for the same browser to come back with (by GET, so that its
     cookies arrive). Raises BrokerError: saml.unsolicited, saml.replayed.
     """
-    if not _RELAY_STATE.fullmatch(relay_state):
+    if not is_relay_state(relay_state):
         raise _unsolicited(relay_state)
     login = LoginRequest.objects.filter(relay_state=relay_state, identity_provider=identity_provider)
     stored = login.filter(state=State.WAITING, expires_at__gt=timezone.now()).update(
@@ -133,14 +120,14 @@ def complete_directly(
 def find_login(relay_state: str, *, browser: str, attempt: Attempt) -> LoginRequest:
     """The sign-on under way of exactly this browser. Raises BrokerError: signon.unknown, .expired, .other_browser."""
     login = None
-    if _RELAY_STATE.fullmatch(relay_state):
+    if is_relay_state(relay_state):
         found = LoginRequest.objects.select_related("application", "client", "identity_provider")
         login = found.filter(relay_state=relay_state).order_by().first()
     if login is None:
         raise BrokerError("signon.unknown", detail="no sign-on under this handle")
     attempt.continues(login.trace_id)
     attempt.asked = login.asked
-    attempt.application = login.application.slug
+    attempt.application = login.application.slug if login.application else ""
     attempt.connection = login.identity_provider.slug if login.identity_provider else ""
     if not browser or login.browser_hash not in crypto.keyed_hashes(browser, purpose="flow"):
         raise BrokerError(
@@ -148,9 +135,18 @@ def find_login(relay_state: str, *, browser: str, attempt: Attempt) -> LoginRequ
             expected="the cookie of the browser that began",
             actual="another" if browser else "none",
         )
+    if login.purpose == LoginRequest.Purpose.TEST:
+        mark_attempt(login, attempt=attempt)
     if login.expires_at <= timezone.now():
         raise BrokerError("signon.expired", expected=f"an answer within {limits.LOGIN_REQUEST_LIFETIME}")
     return login
+
+
+def application_of(login: LoginRequest) -> Application:
+    """The application that asked. Raises signon.unknown for a login request of another purpose."""
+    if login.purpose != LoginRequest.Purpose.SIGN_ON or login.application is None:
+        raise BrokerError("signon.unknown", expected="an application's sign-on", actual=login.purpose)
+    return login.application
 
 
 def _find_login_at(
@@ -222,7 +218,7 @@ def _store(asked: SignOnRequest, *, browser: str, attempt: Attempt, now: datetim
         authenticated_after = now - timedelta(seconds=asked.max_age)
     return LoginRequest(
         trace_id=trace_id_of(attempt.request),
-        relay_state=secrets.token_urlsafe(RELAY_STATE_BYTES),
+        relay_state=make_relay_state(),
         browser_hash=crypto.keyed_hash(browser, purpose="flow"),
         state=State.CHOOSING,
         application=asked.application,
@@ -236,19 +232,6 @@ def _store(asked: SignOnRequest, *, browser: str, attempt: Attempt, now: datetim
         created_at=now,
         expires_at=now + limits.LOGIN_REQUEST_LIFETIME,
     )
-
-
-def _send_upstream(
-    login: LoginRequest, identity_provider: IdentityProvider, *, attempt: Attempt, login_hint: str = ""
-) -> Step:
-    attempt.connection = identity_provider.slug
-    login.identity_provider = identity_provider
-    login.upstream_request_id = f"_{uuid.uuid4().hex}{secrets.token_hex(4)}"
-    login.state = State.WAITING
-    login.save()
-    asked = replace(question(login, identity_provider), login_hint=login_hint)
-    answer = connector_for(identity_provider).start(identity_provider, asked, trace=attempt.trace)
-    return Step(answer=answer, login=login)
 
 
 def _answer_from_session(asked: SignOnRequest, session: Session, *, attempt: Attempt, now: datetime) -> Answer:
@@ -273,10 +256,13 @@ def _judge(
     attempt: Attempt,
 ) -> Step:
     """Verify the answer to a sign-on that is consumed, and do what follows from it."""
-    attempt.return_url = return_url(login)
+    if login.purpose == LoginRequest.Purpose.SIGN_ON:
+        attempt.return_url = return_url(login)
     assertion = connector_for(identity_provider).finish(
         identity_provider, question(login, identity_provider), raw_answer, trace=attempt.trace
     )
+    if login.purpose == LoginRequest.Purpose.TEST:
+        return conclude_test(login, identity_provider, assertion, attempt=attempt)
     return _sign_on(login, identity_provider, assertion, session=session, attempt=attempt)
 
 
@@ -290,6 +276,7 @@ def _sign_on(
 ) -> Step:
     """Everything that a verified assertion changes, in one transaction."""
     judged = judge(login, identity_provider, assertion, attempt=attempt)
+    application = application_of(login)
     now = timezone.now()
     with transaction.atomic():
         person = identify(identity_provider, judged, attempt=attempt)
@@ -297,7 +284,7 @@ def _sign_on(
         session, handle = open_or_renew(previous, person, identity_provider, judged.assertion, attempt=attempt)
         participant = sessions.join(
             session,
-            application=login.application,
+            application=application,
             client=login.client,
             now=now,
             is_new_session=session is not previous,
@@ -305,7 +292,7 @@ def _sign_on(
         answer = downstream_for(login.asked).respond(
             login.asked, session=session, participant=participant, actor=attempt.actor
         )
-        _record_success(session, login.application.slug, attempt=attempt, fresh=True, incomplete=judged.incomplete)
+        _record_success(session, application.slug, attempt=attempt, fresh=True, incomplete=judged.incomplete)
     return Step(answer=answer, session_handle=handle)
 
 

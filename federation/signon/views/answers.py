@@ -8,7 +8,7 @@ from django.utils.encoding import iri_to_uri
 from broker.http import no_store
 from federation.assertions import Answer
 from federation.signon import cookies
-from federation.signon.services import Step
+from federation.signon.steps import Step
 
 
 class SeeOther(HttpResponse):

@@ -67,6 +67,7 @@ def choose_identity_provider(request: HttpRequest, attempt: Attempt) -> HttpResp
     browser = cookies.flow_browser(request)
     parameters = request.GET if request.method == "GET" else request.POST
     login = services.find_login(parameters.get("flow", ""), browser=browser, attempt=attempt)
+    application = services.application_of(login)
     problem = ""
     if request.method == "POST":
         slug = parameters.get("identity_provider", "")
@@ -87,7 +88,7 @@ def choose_identity_provider(request: HttpRequest, attempt: Attempt) -> HttpResp
             {"slug": party.slug, "name": plain(party.name), "organisation": plain(party.organisation.name)}
             for party in choices.identity_providers
         ],
-        "application": plain(login.application.name or login.application.slug),
+        "application": plain(application.name or application.slug),
     }
     return no_store(render(request, "signon/choose_idp.html", context, status=400 if problem else 200))
 

@@ -13,7 +13,7 @@ from broker.registry.services import find_identity_provider
 from broker.sessions.services import find_live_session
 from federation.signon import cookies, services
 from federation.signon.attempts import Attempt, traced
-from federation.signon.home_realm import usable_identity_provider
+from federation.signon.home_realm import answering_identity_provider
 from federation.signon.views.answers import SeeOther, follow, send
 from federation.signon.views.pages import refusal_page
 
@@ -25,10 +25,11 @@ from federation.signon.views.pages import refusal_page
 def assertion_consumer(request: HttpRequest, attempt: Attempt, slug: str) -> HttpResponse:
     """POST and GET /saml/sp/<idp>/acs (SAML bindings section 3.5; the GET is our own continuation)."""
     find_saml_identity_provider(slug)
-    identity_provider = usable_identity_provider(slug)
+    is_answer = request.method == "POST"
+    relay_state = _one(request, "RelayState", required=False) if is_answer else request.GET.get("flow", "")
+    identity_provider = answering_identity_provider(slug, relay_state=relay_state)
     attempt.connection = identity_provider.slug
-    if request.method == "POST":
-        relay_state = _one(request, "RelayState", required=False)
+    if is_answer:
         services.receive(
             identity_provider, relay_state=relay_state, raw_answer=_one(request, "SAMLResponse", required=True)
         )
@@ -36,7 +37,7 @@ def assertion_consumer(request: HttpRequest, attempt: Attempt, slug: str) -> Htt
     try:
         step = services.complete(
             identity_provider,
-            relay_state=request.GET.get("flow", ""),
+            relay_state=relay_state,
             browser=cookies.flow_browser(request),
             session=find_live_session(cookies.session_handle(request), now=timezone.now()),
             attempt=attempt,

@@ -1,0 +1,50 @@
+"""A step of the browser, and the one that leads to an identity provider."""
+
+import re
+import secrets
+import uuid
+from dataclasses import dataclass, replace
+
+from broker.registry.models import IdentityProvider
+from federation.assertions import Answer
+from federation.signon.attempts import Attempt
+from federation.signon.judging import question
+from federation.signon.models import LoginRequest
+from federation.upstream.connectors import connector_for
+
+RELAY_STATE_BYTES = 24
+_RELAY_STATE = re.compile(r"[A-Za-z0-9_-]{32}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where the browser goes next, and the session cookie that it gets on the way."""
+
+    answer: Answer | None = None
+    """To the application or to the identity provider; None: the person is asked for the identity provider."""
+    login: LoginRequest | None = None
+    session_handle: str = ""
+
+
+def make_relay_state() -> str:
+    """A new handle of a login request, which the browser carries."""
+    return secrets.token_urlsafe(RELAY_STATE_BYTES)
+
+
+def is_relay_state(text: str) -> bool:
+    """Whether `text` could be a handle of our making."""
+    return _RELAY_STATE.fullmatch(text) is not None
+
+
+def send_upstream(
+    login: LoginRequest, identity_provider: IdentityProvider, *, attempt: Attempt, login_hint: str = ""
+) -> Step:
+    """Store that this identity provider is asked now, and ask it. An answer to an earlier question counts no more."""
+    attempt.connection = identity_provider.slug
+    login.identity_provider = identity_provider
+    login.upstream_request_id = f"_{uuid.uuid4().hex}{secrets.token_hex(4)}"
+    login.state = LoginRequest.State.WAITING
+    login.save()
+    asked = replace(question(login, identity_provider), login_hint=login_hint)
+    answer = connector_for(identity_provider).start(identity_provider, asked, trace=attempt.trace)
+    return Step(answer=answer, login=login)
