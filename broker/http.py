@@ -116,7 +116,9 @@ def check_size(request: HttpRequest) -> None:
         raise BrokerError("request.malformed", expected="a Content-Length, not a transfer encoding")
     bound = limits.SAML_POST_BYTES if request.path.startswith("/saml/") else limits.FORM_BYTES
     if int(length) > bound:
-        code = "saml.too_large" if request.path.startswith("/saml/") else "request.too_large"
+        code = "request.too_large"
+        if request.path.startswith("/saml/"):
+            code = "saml_idp.too_large" if request.path.startswith("/saml/idp/") else "saml.too_large"
         raise BrokerError(code, expected=f"at most {bound} bytes", actual=f"{length} bytes")
 
 

@@ -58,6 +58,8 @@ CIPHERS: dict[str, int] = GCM_CIPHERS | CBC_CIPHERS
 
 RSA_OAEP_MGF1P = XENC + "rsa-oaep-mgf1p"
 RSA_OAEP = XENC11 + "rsa-oaep"
+RSA_1_5 = XENC + "rsa-1_5"
+"""Known by name only: whoever offers nothing else gets nothing."""
 # SHA-1 is no weakness inside OAEP, and the default of both key transports.
 OAEP_DIGESTS: dict[str, hashes.HashAlgorithm] = {
     DS + "sha1": hashes.SHA1(),  # noqa: S303 - see above

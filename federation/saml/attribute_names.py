@@ -173,3 +173,30 @@ CLAIM_OF_ATTRIBUTE: Mapping[str, str] = MappingProxyType(
     {name: claim for claim, names in NAMES_OF_CLAIM.items() for name in names}
 )
 """The name of an attribute -> our claim."""
+
+FRIENDLY_NAME_OF_CLAIM: Mapping[str, str] = MappingProxyType(
+    {
+        "email": "mail",
+        "given_name": "givenName",
+        "family_name": "sn",
+        "name": "displayName",
+        "groups": "isMemberOf",
+        "roles": "role",
+        "employee_id": "employeeNumber",
+        "department": "ou",
+        "title": "title",
+        "phone_number": "telephoneNumber",
+        "locale": "preferredLanguage",
+        "preferred_username": "uid",
+        "eppn": "eduPersonPrincipalName",
+        "upn": "upn",
+        "scoped_affiliation": "eduPersonScopedAffiliation",
+        "affiliation": "eduPersonAffiliation",
+        "entitlement": "eduPersonEntitlement",
+        "subject_id": "subject-id",
+        "pairwise_id": "pairwise-id",
+        "object_id": "objectidentifier",
+        "tenant_id": "tenantid",
+    }
+)
+"""Our claim -> what people call the attribute, the first of `NAMES_OF_CLAIM`, under which we release it."""

@@ -94,10 +94,11 @@ def unusable(detail: str) -> BrokerError:
     return BrokerError("saml.metadata", detail=detail)
 
 
-def find_role(xml: bytes, descriptor: str, *, noun: str) -> Role:
+def find_role(xml: bytes, descriptor: str, *, noun: str, is_registered: bool = False) -> Role:
     """The one entity in `xml` that has the role `descriptor` for SAML 2.0; `noun` names it in a refusal.
 
-    Raises saml.metadata: not readable, none or several that fit, expired, an entityID that is none.
+    Raises saml.metadata: not readable, none or several that fit, an entityID that is none, and expired unless an
+    operator registered it when it was not.
     """
     root = _parse(xml)
     found = [
@@ -112,7 +113,7 @@ def find_role(xml: bytes, descriptor: str, *, noun: str) -> Role:
         raise unusable(f"one {noun} for SAML 2.0 is needed, and {len(found)} are there")
     entity, element = found[0]
     role = Role(entity, element, _valid_until(element))
-    if role.valid_until is not None and role.valid_until <= timezone.now():
+    if not is_registered and role.valid_until is not None and role.valid_until <= timezone.now():
         raise unusable(f"the metadata is valid until {role.valid_until} only")
     if not 0 < len(role.entity_id) <= limits.SAML_ENTITY_ID_CHARS:
         raise unusable("the entityID is missing or too long")

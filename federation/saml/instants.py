@@ -1,4 +1,4 @@
-"""Points in time as SAML writes them: xs:dateTime in UTC (SAML core 1.3.3)."""
+"""Points in time as SAML reads and writes them: xs:dateTime in UTC (SAML core 1.3.3)."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -29,3 +29,8 @@ def parse_instant(text: str, *, name: str) -> datetime:
         ).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise BrokerError("saml.structure", expected=f"{name} as a time in UTC", actual=text) from error
+
+
+def write_instant(moment: datetime) -> str:
+    """An aware `moment` in UTC, cut to seconds: what every reader understands."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

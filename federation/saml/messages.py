@@ -6,11 +6,12 @@ Built from pysaml2's schema classes alone: its client would want a configuration
 import base64
 import zlib
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import quote
 
 from saml2 import saml, samlp
 
+from federation.saml.instants import write_instant
 from federation.saml.names import BINDING_POST, SAML, SAMLP
 from federation.saml.signing import Signer, sign_enveloped, sign_query
 
@@ -38,7 +39,7 @@ def build_authn_request(
     request = samlp.AuthnRequest(
         id=request_id,
         version="2.0",
-        issue_instant=issued_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        issue_instant=write_instant(issued_at),
         destination=destination,
         assertion_consumer_service_url=acs_url,
         protocol_binding=BINDING_POST,

@@ -9,11 +9,23 @@ from typing import TypeVar
 from lxml import etree
 
 from broker.errors import BrokerError
-from federation.saml.elements import find_child, text_of
-from federation.saml.entity import Certificate, Contact, Role, find_role, plain_http, read_certificates, unusable
+from federation.saml.elements import children, find_child, octets_of, text_of
+from federation.saml.encrypting import EncryptionKey
+from federation.saml.entity import (
+    KEY_DESCRIPTOR,
+    X509_CERTIFICATE,
+    Certificate,
+    Contact,
+    Role,
+    find_role,
+    plain_http,
+    read_certificates,
+    unusable,
+)
 from federation.saml.names import BINDING_POST, BINDING_REDIRECT, MD, SHIBMD, clark
 
 NAME_ID_FORMAT = clark(MD, "NameIDFormat")
+ENCRYPTION_METHOD = clark(MD, "EncryptionMethod")
 ACS_INDEX_MAX = 65_535
 """An xs:unsignedShort."""
 
@@ -61,6 +73,8 @@ class ServiceProviderMetadata:
     """By HTTP-POST, the default first, then by index; at least one."""
     signing_certificates: tuple[Certificate, ...]
     encryption_certificates: tuple[Certificate, ...]
+    encryption_keys: tuple[EncryptionKey, ...]
+    """The same certificates, each with the methods that stand beside it."""
     wants_assertions_signed: bool
     authn_requests_signed: bool
     name_id_formats: tuple[str, ...]
@@ -82,6 +96,16 @@ def read_identity_provider(xml: bytes) -> IdentityProviderMetadata:
 def read_service_provider(xml: bytes) -> ServiceProviderMetadata:
     """The one service provider in `xml`, as above. Raises saml.metadata with a detail for the operator."""
     return _reading(lambda: _service_provider(find_role(xml, clark(MD, "SPSSODescriptor"), noun="service provider")))
+
+
+def read_registered_service_provider(xml: bytes) -> ServiceProviderMetadata:
+    """The one service provider in metadata that an operator registered while it was valid.
+
+    Its validUntil is passed over: the registration is what is trusted, and many applications publish metadata that is
+    valid for two days only. Raises saml.metadata.
+    """
+    descriptor = clark(MD, "SPSSODescriptor")
+    return _reading(lambda: _service_provider(find_role(xml, descriptor, noun="service provider", is_registered=True)))
 
 
 def _reading(read: Callable[[], Metadata]) -> Metadata:
@@ -132,11 +156,13 @@ def _service_provider(role: Role) -> ServiceProviderMetadata:
     if not services:
         raise unusable("no AssertionConsumerService by HTTP-POST")
     oddities = plain_http(sorted({one.location for one in services}))
+    encryption_certificates = read_certificates(role, "encryption", oddities)
     return ServiceProviderMetadata(
         entity_id=role.entity_id,
         assertion_consumer_services=tuple(sorted(services, key=lambda one: (not one.is_default, one.index))),
         signing_certificates=read_certificates(role, "signing", oddities),
-        encryption_certificates=read_certificates(role, "encryption", oddities),
+        encryption_certificates=encryption_certificates,
+        encryption_keys=_encryption_keys(role, {one.der for one in encryption_certificates}),
         wants_assertions_signed=role.flag("WantAssertionsSigned"),
         authn_requests_signed=role.flag("AuthnRequestsSigned"),
         name_id_formats=role.texts(NAME_ID_FORMAT),
@@ -157,6 +183,17 @@ def _scopes(role: Role, *, is_regexp: bool) -> tuple[str, ...]:
             if value and (element.get("regexp", "false") in ("true", "1")) is is_regexp:
                 found[value] = None
     return tuple(found)
+
+
+def _encryption_keys(role: Role, usable: set[bytes]) -> tuple[EncryptionKey, ...]:
+    """The `usable` certificates (DER) for encryption, as each KeyDescriptor publishes them."""
+    return tuple(
+        EncryptionKey(der, tuple(one.get("Algorithm", "") for one in children(descriptor, ENCRYPTION_METHOD)))
+        for descriptor in children(role.descriptor, KEY_DESCRIPTOR)
+        if descriptor.get("use", "encryption") == "encryption"
+        for element in descriptor.iter(X509_CERTIFICATE)
+        if (der := octets_of(element)) in usable
+    )
 
 
 def _index(element: etree._Element) -> int:

@@ -1,18 +1,19 @@
-"""Publishing our own metadata as a service provider (SAML metadata 2.4.4), built from pysaml2's schema classes."""
+"""Publishing our own metadata (SAML metadata 2.4.3 and 2.4.4), built from pysaml2's schema classes."""
 
 import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from saml2 import md, xmldsig
+from saml2 import element_to_extension_element, md, xmldsig
+from saml2.extension import shibmd
 
 from federation.saml.algorithms import GCM_CIPHERS, RSA_OAEP_MGF1P
 from federation.saml.entity import Contact
-from federation.saml.names import BINDING_POST, DS, MD, SAMLP
+from federation.saml.names import BINDING_POST, BINDING_REDIRECT, DS, MD, SAMLP, SHIBMD
 from federation.saml.signing import Signer, sign_enveloped
 
-_PREFIXES = {"md": MD, "ds": DS}
+_PREFIXES = {"md": MD, "ds": DS, "shibmd": SHIBMD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def write_service_provider(
     """
     descriptor = md.EntityDescriptor(
         entity_id=entity_id,
-        id="_" + hashlib.sha256(entity_id.encode("utf-8")).hexdigest()[:40],
+        id=_stable_id(entity_id),
         spsso_descriptor=md.SPSSODescriptor(
             protocol_support_enumeration=SAMLP,
             authn_requests_signed=_boolean(signs_requests),
@@ -62,6 +63,53 @@ def write_service_provider(
         contact_person=[_contact_person(one) for one in contacts],
     )
     return sign_enveloped(descriptor.to_string(_PREFIXES), signer=signer)
+
+
+def write_identity_provider(
+    *,
+    entity_id: str,
+    sso_url: str,
+    signing_certificates: Sequence[bytes],
+    scopes: Sequence[str],
+    name_id_formats: Sequence[str],
+    signer: Signer,
+    organisation: Organisation | None = None,
+    contacts: Sequence[Contact] = (),
+) -> bytes:
+    """Our signed EntityDescriptor towards all applications, as UTF-8 XML in the schema's order.
+
+    `scopes` are the domains whose scoped attributes we assert: strict applications drop all others without a word.
+    Certificates are DER; several are a rollover. Whether requests have to be signed is each application's own matter,
+    so that it is not wanted of all.
+    """
+    descriptor = md.EntityDescriptor(
+        entity_id=entity_id,
+        id=_stable_id(entity_id),
+        idpsso_descriptor=md.IDPSSODescriptor(
+            protocol_support_enumeration=SAMLP,
+            want_authn_requests_signed="false",
+            extensions=_scopes(scopes),
+            key_descriptor=[_key_descriptor(one, "signing") for one in signing_certificates],
+            name_id_format=[md.NameIDFormat(text=one) for one in name_id_formats],
+            single_sign_on_service=[
+                md.SingleSignOnService(binding=one, location=sso_url) for one in (BINDING_REDIRECT, BINDING_POST)
+            ],
+        ),
+        organization=None if organisation is None else _organisation(organisation),
+        contact_person=[_contact_person(one) for one in contacts],
+    )
+    return sign_enveloped(descriptor.to_string(_PREFIXES), signer=signer)
+
+
+def _stable_id(entity_id: str) -> str:
+    return "_" + hashlib.sha256(entity_id.encode("utf-8")).hexdigest()[:40]
+
+
+def _scopes(scopes: Sequence[str]) -> md.Extensions | None:
+    if not scopes:
+        return None
+    elements = [element_to_extension_element(shibmd.Scope(text=one, regexp="false")) for one in scopes]
+    return md.Extensions(extension_elements=elements)
 
 
 def _key_descriptor(certificate: bytes, use: str) -> md.KeyDescriptor:

@@ -212,27 +212,36 @@ def check_signature_value(case: SignatureCase) -> Compared:
     method = get_child(case.signed_info, CANONICALIZATION_METHOD)
     octets = canonical_bytes(standalone(case.signed_info), method)
     value = octets_of(get_child(case.signature, SIGNATURE_VALUE))
-    algorithm = _signature_method(case)
+    return compare_signature(octets, value, method=_signature_method(case), certificates=case.certificates)
+
+
+VALUES = (check_digest, check_signature_value)
+
+
+def compare_signature(
+    octets: bytes, value: bytes, *, method: SignatureMethod, certificates: Sequence[bytes]
+) -> Compared:
+    """`value` is a signature over `octets` by the key of one of `certificates` (DER), of the kind of `method`.
+
+    Raises saml.signature, and the refusal of the first certificate when none of them is usable.
+    """
     unusable = []
-    for certificate in case.certificates:
+    for certificate in certificates:
         try:
             key = verification_key(certificate)
         except BrokerError as refusal:
             unusable.append(refusal)
             continue
-        if isinstance(key, algorithm.key_type) and _holds(key, algorithm, value, octets):
+        if isinstance(key, method.key_type) and _holds(key, method, value, octets):
             return "a registered key", _fingerprint(certificate)
-    if unusable and len(unusable) == len(case.certificates):
+    if unusable and len(unusable) == len(certificates):
         raise unusable[0]
     raise BrokerError(
         "saml.signature",
         detail="no registered key made this signature",
-        expected=", ".join(_fingerprint(one) for one in case.certificates) or "no certificate is registered",
-        actual=_signature_method_uri(case),
+        expected=", ".join(_fingerprint(one) for one in certificates) or "no certificate is registered",
+        actual=f"{method.key_type.__name__} with {method.digest.name}",
     )
-
-
-VALUES = (check_digest, check_signature_value)
 
 
 def _signature_method_uri(case: SignatureCase) -> str:

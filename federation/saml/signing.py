@@ -14,7 +14,6 @@ from federation.saml import algorithms
 from federation.saml.canonical import canonical_bytes
 from federation.saml.elements import id_of
 from federation.saml.names import DS, ENVELOPED, EXCLUSIVE_C14N
-from federation.saml.parsing import parse_message
 from federation.saml.structure import ISSUER
 
 
@@ -32,9 +31,15 @@ class Signer(Protocol):
 def sign_enveloped(xml: bytes, *, signer: Signer) -> bytes:
     """`xml` with an enveloped signature over its root, where the schemas want it: after Issuer, or first.
 
-    The root bears an ID. `xml` is our own, of at most `limits.SAML_MESSAGE_BYTES`.
+    The root bears an ID. `xml` is our own: no limit of what others send is its limit.
     """
-    root = parse_message(xml)
+    root = etree.fromstring(xml)
+    add_signature(root, signer=signer)
+    return etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+
+
+def add_signature(root: etree._Element, *, signer: Signer) -> None:
+    """Put an enveloped signature over `root`, which bears an ID, into it: after Issuer, or first."""
     digest = hashlib.sha256(canonical_bytes(root)).digest()
     # Written in canonical form, so that these bytes are what is signed and what every verifier makes of them.
     signed_info = (
@@ -54,7 +59,6 @@ def sign_enveloped(xml: bytes, *, signer: Signer) -> bytes:
         "</ds:X509Data></ds:KeyInfo></ds:Signature>"
     )
     root.insert(1 if len(root) and root[0].tag == ISSUER else 0, signature)
-    return etree.tostring(root, encoding="UTF-8", xml_declaration=True)
 
 
 def sign_query(query: str, *, signer: Signer) -> str:

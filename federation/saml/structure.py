@@ -62,12 +62,12 @@ def check_root(root: etree._Element) -> Compared:
     """The message is a samlp:Response of SAML 2.0 (SAML core 3.3.3)."""
     if root.tag != RESPONSE:
         raise BrokerError("saml.structure", expected="samlp:Response", actual=root.tag)
-    return _check_version(root)
+    return compare_version(root)
 
 
 def check_children(root: etree._Element) -> Compared:
     """Issuer, Signature, Extensions, Status and at most one assertion; nothing else."""
-    return _check_children(root, RESPONSE_CHILDREN)
+    return compare_children(root, RESPONSE_CHILDREN)
 
 
 def check_one_kind(root: etree._Element) -> Compared:
@@ -95,7 +95,7 @@ def check_nothing_twice(root: etree._Element) -> Compared:
 def check_signature_places(root: etree._Element) -> Compared:
     """Every ds:Signature is a direct child of the Response or of its assertion: it signs its own parent."""
     allowed = [root, *children(root, ASSERTION)]
-    return _check_signature_places(root, allowed)
+    return compare_signature_places(root, allowed)
 
 
 def check_unique_ids(root: etree._Element) -> Compared:
@@ -115,9 +115,9 @@ def check_plain_assertion(root: etree._Element) -> Compared:
     assertion = find_child(root, ASSERTION)
     if assertion is None:
         return "an assertion that is built well", "none to look at"
-    _check_version(assertion)
+    compare_version(assertion)
     id_of(assertion)
-    return _check_children(assertion, ASSERTION_CHILDREN)
+    return compare_children(assertion, ASSERTION_CHILDREN)
 
 
 RESPONSE_STRUCTURE = (
@@ -136,9 +136,9 @@ def check_decrypted_root(assertion: etree._Element) -> Compared:
     """The plaintext is one saml:Assertion of SAML 2.0, with an ID and the children that it may have."""
     if assertion.tag != ASSERTION:
         raise BrokerError("saml.structure", expected="saml:Assertion", actual=assertion.tag)
-    _check_version(assertion)
+    compare_version(assertion)
     id_of(assertion)
-    return _check_children(assertion, ASSERTION_CHILDREN)
+    return compare_children(assertion, ASSERTION_CHILDREN)
 
 
 def check_decrypted_alone(assertion: etree._Element) -> Compared:
@@ -150,7 +150,7 @@ def check_decrypted_alone(assertion: etree._Element) -> Compared:
 
 
 def check_decrypted_signature_place(assertion: etree._Element) -> Compared:
-    return _check_signature_places(assertion, [assertion])
+    return compare_signature_places(assertion, [assertion])
 
 
 DECRYPTED_STRUCTURE = (
@@ -181,14 +181,16 @@ def _is_encrypted_value(element: etree._Element) -> bool:
     return parent is not None and parent.tag in (clark(SAML, "EncryptedID"), clark(SAML, "EncryptedAttribute"))
 
 
-def _check_version(element: etree._Element) -> Compared:
+def compare_version(element: etree._Element) -> Compared:
+    """The element is of SAML 2.0. Raises saml.structure."""
     version = element.get("Version")
     if version != "2.0":
         raise BrokerError("saml.structure", expected="Version 2.0", actual=version)
     return f"{local(element.tag)} 2.0", f"{local(element.tag)} {version}"
 
 
-def _check_children(element: etree._Element, allowed: dict[str, tuple[int, int]]) -> Compared:
+def compare_children(element: etree._Element, allowed: dict[str, tuple[int, int]]) -> Compared:
+    """The children are `allowed` ones only, each as often as it may be: (fewest, most). Raises saml.structure."""
     counts = Counter(str(child.tag) for child in element)
     for name in counts:
         if name not in allowed:
@@ -200,7 +202,8 @@ def _check_children(element: etree._Element, allowed: dict[str, tuple[int, int]]
     return "elements that SAML knows here", ", ".join(local(name) for name in counts)
 
 
-def _check_signature_places(root: etree._Element, allowed: list[etree._Element]) -> Compared:
+def compare_signature_places(root: etree._Element, allowed: list[etree._Element]) -> Compared:
+    """Every signature in the document is a direct child of one of `allowed`. Raises saml.structure."""
     signatures = list(root.iter(SIGNATURE))
     for signature in signatures:
         parent = signature.getparent()

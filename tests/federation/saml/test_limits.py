@@ -10,12 +10,18 @@ from lxml import etree
 
 from broker import limits
 from broker.errors import BrokerError
-from federation.saml.guard import decode_post
+from broker.traces.collector import Collector
+from federation.saml.bindings import read_form
+from federation.saml.guard import ResponseExpectation, SubjectRule, decode_post, verify_response
 from federation.saml.metadata import read_identity_provider
 from federation.saml.parsing import parse_message
 from tests.fakes.fake_idp import NS, FakeIdentityProvider, instant
+from tests.fakes.fake_sp import FakeServiceProvider
 from tests.fakes.saml_keys import key_pair
+from tests.federation.saml import application
+from tests.federation.saml.application import Application
 from tests.federation.saml.desk import NOW, Desk
+from tests.federation.saml.test_signing import KEY
 
 DESK = Desk()
 
@@ -48,6 +54,22 @@ def namespaces(count: int) -> bytes:
     return b"".join(b" xmlns:n%d='urn:n'" % i for i in range(count))
 
 
+def take_our_answer(age: timedelta) -> None:
+    """Our answer, judged by our own guard as late as its skew just still forgives."""
+    sp = FakeServiceProvider()
+    expectation = ResponseExpectation(
+        issuer=application.IDP,
+        verification_certificates=[KEY.certificate],
+        audience=sp.entity_id,
+        acs_url=sp.acs_urls[0],
+        request_id="_1",
+        now=application.NOW + age + limits.SAML_SKEW - timedelta(seconds=1),
+        decryption_keys=[],
+        subject=SubjectRule(),
+    )
+    verify_response(application.answer(sp), expectation, trace=Collector())
+
+
 # row -> (use so much of it, the code above it)
 COUNTS: dict[str, tuple[Callable[[int], object], str]] = {
     "SAML_MESSAGE_BYTES": (lambda n: parse_message(b"<a>" + b" " * (n - 7) + b"</a>"), "saml.too_large"),
@@ -71,10 +93,16 @@ COUNTS: dict[str, tuple[Callable[[int], object], str]] = {
     "SAML_ENTITY_ID_CHARS": (lambda n: metadata(entity_id="urn:" + "x" * (n - 4)), "saml.metadata"),
     "SAML_CERTIFICATES": (lambda n: metadata(keys=[key_pair(f"k{i}", kind="p256") for i in range(n)]), "saml.metadata"),
     "SAML_ENCRYPTED_KEYS": (encrypted_keys, "saml.structure"),
+    "SAML_RELAY_STATE_CHARS": (
+        lambda n: read_form({"SAMLRequest": ["AA=="], "RelayState": ["x" * n]}),
+        "saml_idp.relay_state",
+    ),
 }
 TIMES: dict[str, tuple[Callable[[timedelta], object], str]] = {
     "SAML_SKEW": (lambda t: answer(not_before=instant(NOW + t)), "saml.not_yet_valid"),
     "SAML_SKEW_MAX": (lambda t: DESK.verify(DESK.respond(), skew=t), ""),
+    "SAML_REQUEST_AGE": (lambda t: Application().by_redirect(now=application.NOW - t), "saml_idp.stale"),
+    "SAML_ASSERTION_LIFETIME": (take_our_answer, "saml.expired"),
     "SAML_ANSWER_AGE": (lambda t: answer(issue_instant=instant(NOW - t)), "saml.stale"),
 }
 
