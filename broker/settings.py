@@ -57,6 +57,7 @@ INSTALLED_APPS = [
     "broker.console",
     "broker.operations",
     "federation.claims",
+    "federation.downstream",
     "federation.signon",
     "federation.logout",
 ]

@@ -208,7 +208,6 @@ class Migration(migrations.Migration):
                 ('sign', models.CharField(choices=[('response', 'Response'), ('assertion', 'Assertion'), ('both', 'Both')], default='both', max_length=16)),
                 ('encrypt', models.CharField(choices=[('auto', 'Auto'), ('always', 'Always'), ('never', 'Never')], default='auto', max_length=8)),
                 ('require_signed_requests', models.CharField(choices=[('auto', 'Auto'), ('always', 'Always'), ('never', 'Never')], default='auto', max_length=8)),
-                ('idp_initiated', models.BooleanField(default=False, help_text='takes answers that it did not ask for')),
                 ('application', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='service_provider', to='registry.application')),
             ],
         ),

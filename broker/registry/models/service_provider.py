@@ -35,7 +35,9 @@ class ServiceProvider(models.Model):
     sign = models.CharField(max_length=16, choices=Sign.choices, default=Sign.BOTH)
     encrypt = models.CharField(max_length=8, choices=Encrypt.choices, default=Encrypt.AUTO)
     require_signed_requests = models.CharField(max_length=8, choices=RequireSigned.choices, default=RequireSigned.AUTO)
-    idp_initiated = models.BooleanField(default=False, help_text="takes answers that it did not ask for")
+    idp_initiated = models.BooleanField(
+        default=False, db_default=False, help_text="takes answers that it did not ask for"
+    )
 
     def __str__(self) -> str:
         return self.entity_id
