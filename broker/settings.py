@@ -230,6 +230,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat")
 CELERY_BEAT_SCHEDULE = {
     "seal-events": {"task": "broker.events.tasks.seal_events", "schedule": limits.EVENT_SEAL_INTERVAL / 2},
     "rotate-keys": {"task": "broker.keys.tasks.rotate_keys", "schedule": 3600.0},
+    "refresh-discoveries": {"task": "broker.registry.tasks.refresh_discoveries", "schedule": 600.0},
     "forget-used-values": {"task": "broker.once.tasks.forget", "schedule": 3600.0},
     "forget-traces": {"task": "broker.traces.tasks.forget", "schedule": 3600.0},
     "forget-sessions": {"task": "broker.sessions.tasks.forget", "schedule": 3600.0},
@@ -285,6 +286,7 @@ CLAIMS_RELEASER = "federation.claims.release.release_claims"
 METADATA_READERS = {
     "identity_provider": "federation.saml.metadata.read_identity_provider",
     "service_provider": "federation.saml.metadata.read_service_provider",
+    "openid_provider": "federation.upstream.discovery.read_discovery",
 }
 EVENT_HEAD_SIGNER = "broker.keys.services.sign_event_head"
 EVENT_HEAD_VERIFIER = "broker.keys.services.verify_event_head"

@@ -7,11 +7,17 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from broker import limits
 from broker.findings import Finding
 from broker.registry.models import Application, Client, ClientSecret, Flow, IdentityProvider
+from broker.registry.registering.openid_providers import BY_SECRET
 
 CERTIFICATE_WARNING = timedelta(days=60)
 """How long before its end an identity provider's certificate is spoken of."""
+_LACKS_METADATA = Q(protocol=IdentityProvider.Protocol.SAML) & (Q(metadata="") | Q(sso_url="") | Q(certificates=[]))
+_LACKS_REGISTRATION = Q(protocol=IdentityProvider.Protocol.OIDC) & (
+    Q(discovery={}) | Q(client_id="") | Q(authentication__in=BY_SECRET, client_secret_sealed="")
+)
 NAMED_MAX = 10
 """Parties that one finding names; of more it says how many."""
 
@@ -21,6 +27,7 @@ def check_parties() -> list[Finding]:
     now = timezone.now()
     return [
         _check_identity_providers(),
+        _check_discoveries(now),
         _check_domains(),
         _check_certificates(now),
         _check_applications(),
@@ -38,13 +45,30 @@ def _check_identity_providers() -> Finding:
         return Finding(
             name, "warning", "0 are registered, so nobody can sign on", "Describe one and run manage.py apply"
         )
-    useless = _named(live.filter(enabled=True).filter(Q(metadata="") | Q(sso_url="") | Q(certificates=[])), "slug")
+    useless = _named(live.filter(enabled=True).filter(_LACKS_METADATA), "slug")
     if useless:
         return Finding(name, "fault", f"enabled without usable metadata: {useless}", "Give their metadata")
+    unregistered = _named(live.filter(enabled=True).filter(_LACKS_REGISTRATION), "slug")
+    if unregistered:
+        text = f"enabled without discovery document, client_id or secret: {unregistered}"
+        return Finding(name, "fault", text, "Describe them wholly and run manage.py apply")
     enabled = live.filter(enabled=True).count()
     if not enabled:
         return Finding(name, "warning", f"none of {count} is enabled, so nobody can sign on", "Enable one")
-    return Finding(name, "ok", f"{enabled} of {count} are enabled, each with metadata")
+    return Finding(name, "ok", f"{enabled} of {count} are enabled, each with metadata or a discovery document")
+
+
+def _check_discoveries(now: datetime) -> Finding:
+    name = "parties: discovery documents"
+    live = IdentityProvider.objects.filter(protocol=IdentityProvider.Protocol.OIDC, retired_at=None, enabled=True)
+    overdue = live.filter(discovered_at__lte=now - limits.DISCOVERY_OVERDUE)
+    for one in overdue.exclude(discovery_problem="").order_by("slug")[:1]:
+        hours = int(limits.DISCOVERY_OVERDUE.total_seconds() // 3600)
+        text = f"not read for {hours} hours, of: {_named(overdue, 'slug')}; {one.slug}: {one.discovery_problem}"
+        return Finding(name, "warning", text, "See whether the provider still answers; what was read last still serves")
+    if slugs := _named(overdue, "slug"):
+        return Finding(name, "warning", f"nobody reads them anew: {slugs}", "See whether the worker and beat run")
+    return Finding(name, "ok", f"{live.count()} OpenID providers, each document read lately")
 
 
 def _check_domains() -> Finding:

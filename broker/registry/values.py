@@ -76,6 +76,14 @@ def web_address(text: str) -> str:
     return text
 
 
+def issuer(text: str) -> str:
+    """An OpenID issuer: an https URL without query and fragment (OpenID Connect Discovery 2)."""
+    web_address(text)
+    if "?" in text or "#" in text:
+        raise BadValue(f"{text!r} is no issuer: it has a query or a fragment")
+    return text
+
+
 def redirect_uri(text: str) -> str:
     """A redirect URI as it will be compared, character by character (RFC 6749 section 3.1.2, RFC 9700 section 2.1)."""
     if len(text) > REDIRECT_URI_CHARS:
@@ -132,14 +140,14 @@ def match_claim(text: str) -> str:
 
 
 def subject_rule(text: str) -> str:
-    """`name_id`, `attribute: <name>`, or `attribute: <name> with <companion>`."""
-    if text == "name_id":
+    """`name_id` (SAML), `sub` (OpenID), `attribute: <name>`, or `attribute: <name> with <companion>`."""
+    if text in ("name_id", "sub"):
         return text
     kind, colon, rest = text.partition(":")
     words = rest.split()
     named = kind == "attribute" and colon and (len(words) == 1 or (len(words) == 3 and words[1] == "with"))
     if not named:
-        raise BadValue(f'{text!r} is no subject rule: name_id, or "attribute: <name>"')
+        raise BadValue(f'{text!r} is no subject rule: name_id, sub, or "attribute: <name>"')
     if len(rest) > NAME_CHARS - len("attribute: "):
         raise BadValue("the attribute of the subject rule has a name that is too long")
     return f"attribute: {' '.join(words)}"

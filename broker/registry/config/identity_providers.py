@@ -1,4 +1,4 @@
-"""`identity_providers:` the corporate identity providers upstream of us."""
+"""`identity_providers:` the corporate identity providers upstream of us, over SAML or OpenID Connect."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,11 +7,16 @@ from broker import limits
 from broker.actors import Actor
 from broker.registry import metadata, values
 from broker.registry.config.base import Changes, Section, Written
+from broker.registry.config.openid_keys import openid_faults, read_openid
 from broker.registry.config.sources import read_metadata
 from broker.registry.config.table import Entry, Table
 from broker.registry.models import IdentityProvider, Organisation
 from broker.registry.registering import identity_providers as registering
+from broker.registry.registering.openid_providers import BY_SECRET, FIELDS
+from broker.registry.upstream_secrets import SHOWN_AFTER, SHOWN_BEFORE, holds_upstream_secret
 from broker.registry.values import BadValue
+
+Protocol = IdentityProvider.Protocol
 
 _COLUMNS = {
     "name": "name",
@@ -30,14 +35,30 @@ _COLUMNS = {
     "skew_seconds": "skew_seconds",
     "sha1_accepted_until": "sha1_accepted_until",
     "home_realm_domains": "home_realm_domains",
+    "issuer": "issuer",
+    "discovery": "discovery",
+    "client_id": "client_id",
+    "authentication": "authentication",
+    "client_secret": "client_secret",
+    "assertion_audience": "assertion_audience",
+    "scopes": "scopes",
 }
 """Where each key is kept."""
 ENTITY_ID_CHARS = 1024
-_NEEDED = ("organisation", "protocol", "metadata")
+_NEEDED = {
+    Protocol.SAML: ("organisation", "protocol", "metadata"),
+    Protocol.OIDC: ("organisation", "protocol", "issuer", "client_id"),
+}
+_OF_OTHERS = {Protocol.SAML: FIELDS, Protocol.OIDC: registering.SAML_FIELDS}
+"""Columns that have no meaning for a protocol."""
 
 
 class IdentityProvidersSection(Section):
-    """Keys: slug, organisation, protocol, metadata (…_file, …_url), and what stands in `_COLUMNS`."""
+    """Keys: slug, organisation, protocol, and what stands in `_COLUMNS`.
+
+    SAML metadata is given as metadata, metadata_file or metadata_url; an OpenID provider's discovery document is
+    fetched from its issuer, and our secret there is named by client_secret_env or client_secret_file.
+    """
 
     name = "identity_providers"
     kind = "identity_provider"
@@ -52,23 +73,9 @@ class IdentityProvidersSection(Section):
 
     def read(self, table: Table, key: str) -> Entry:
         """See Section."""
-        protocol = table.choice("protocol", IdentityProvider.Protocol)
-        if protocol == IdentityProvider.Protocol.OIDC:
-            table.problem("protocol", "oidc identity providers are not offered yet; saml is")
-            for name in ("issuer", "client_id", "authentication", "client_secret_env", "client_secret_file"):
-                table.raw(name)
+        protocol = table.choice("protocol", Protocol)
         domains = table.texts("home_realm_domains", values.domain)
-        own_metadata = read_metadata(
-            table, metadata.identity_provider_columns, held_from=lambda url: _holds_metadata_of(key, url)
-        )
-        idp_initiated = table.flag("idp_initiated")
-        if idp_initiated:
-            table.reading.notes.append(
-                f"{table.path}: idp_initiated is recorded; this version refuses every such answer"
-            )
-        if own_metadata.get("metadata"):
-            oddities = metadata.read_identity_provider(own_metadata["metadata"]).oddities
-            table.reading.notes += [f"{table.path}: {oddity}" for oddity in oddities]
+        own = read_openid if (protocol or _protocol_of(key)) == Protocol.OIDC else _read_saml
         return table.entry(
             key,
             {
@@ -77,17 +84,12 @@ class IdentityProvidersSection(Section):
                 "name": table.text("name"),
                 "enabled": table.flag("enabled"),
                 "subject": _subject(table),
-                **own_metadata,
                 "home_realm_domains": None if domains is None else sorted(set(domains)),
                 "unknown_person": table.choice("unknown_person", IdentityProvider.UnknownPerson),
                 **_match(table),
                 "outside_authority": table.choice("outside_authority", IdentityProvider.OutsideAuthority),
-                "entity_id": table.text("entity_id", max_chars=ENTITY_ID_CHARS),
-                "name_id_format": table.text("name_id_format"),
-                "sign_requests": table.flag("sign_requests"),
-                "idp_initiated": idp_initiated,
                 "skew_seconds": table.number("skew_seconds", low=0, high=int(limits.SAML_SKEW_MAX.total_seconds())),
-                "sha1_accepted_until": table.day("sha1_accepted_until"),
+                **own(table, key),
             },
         )
 
@@ -98,7 +100,7 @@ class IdentityProvidersSection(Section):
             row.slug: {
                 "organisation": row.organisation.slug,
                 "protocol": row.protocol,
-                **{key: getattr(row, column) for key, column in _COLUMNS.items() if column != "home_realm_domains"},
+                **{key: getattr(row, column) for key, column in _COLUMNS.items() if _is_shown(column, row.protocol)},
                 "home_realm_domains": [domain.name for domain in row.home_realm_domains.all()],
             }
             for row in rows.prefetch_related("home_realm_domains")
@@ -110,11 +112,26 @@ class IdentityProvidersSection(Section):
 
     def faults(self, values: Mapping[str, Any], *, is_new: bool) -> list[tuple[str, str]]:
         """See Section."""
-        return [("", f"{name} is missing") for name in _NEEDED if is_new and not values.get(name)]
+        needed = _NEEDED[Protocol(values.get("protocol", Protocol.SAML))]
+        found = [("", f"{name} is missing") for name in needed if is_new and not values.get(name)]
+        if values.get("protocol") == Protocol.OIDC:
+            found += openid_faults(values, is_new=is_new)
+        return found
 
     def compare(self, key: str, before: Mapping[str, Any], values: Mapping[str, Any]) -> Changes:
         """See Section. New metadata also shows what follows from it."""
         changes = super().compare(key, before, values)
+        if "client_secret" in changes:
+            held = IdentityProvider.objects.filter(slug=key, retired_at=None).first()
+            if held is not None and holds_upstream_secret(held, values["client_secret"].value):
+                del changes["client_secret"]
+            else:
+                changes["client_secret"] = (SHOWN_BEFORE if before else None, SHOWN_AFTER)
+        if "discovery" in changes:
+            becomes = values["discovery"].as_column()
+            del changes["discovery"]
+            if before.get("discovery") != becomes:
+                changes["discovery"] = (before.get("discovery"), becomes)
         if "metadata" in changes:
             was = metadata.identity_provider_columns(before["metadata"]) if before.get("metadata") else {}
             becomes = metadata.identity_provider_columns(values["metadata"])
@@ -128,8 +145,12 @@ class IdentityProvidersSection(Section):
     def create(self, key: str, values: dict[str, Any], *, actor: Actor) -> Written:
         """See Section."""
         organisation = Organisation.objects.get(slug=values["organisation"], retired_at=None)
-        columns = _columns(values)
-        return Written(registering.create_identity_provider(key, organisation=organisation, actor=actor, **columns))
+        columns, protocol = _columns(values), Protocol(values["protocol"])
+        return Written(
+            registering.create_identity_provider(
+                key, organisation=organisation, protocol=protocol, actor=actor, **columns
+            )
+        )
 
     def change(self, key: str, values: dict[str, Any], *, actor: Actor) -> Written:
         """See Section."""
@@ -141,20 +162,62 @@ class IdentityProvidersSection(Section):
         registering.retire_identity_provider(self._get(key), actor=actor)
 
     def exported(self, values: dict[str, Any]) -> dict[str, Any]:
-        """See Section. Metadata that has an address is named by it, other metadata stands in the file."""
-        left_out = "metadata" if values["metadata_url"] else "metadata_url"
+        """See Section. What has an address is named by it, other metadata stands in the file."""
+        if values["protocol"] == Protocol.OIDC:
+            left_out = "discovery"
+        else:
+            left_out = "metadata" if values["metadata_url"] else "metadata_url"
         return {name: value for name, value in values.items() if name != left_out}
+
+    def withheld(self, key: str, values: Mapping[str, Any]) -> list[str]:
+        """See Section."""
+        del key
+        return ["client_secret_env: its secret is sealed"] if values.get("authentication") in BY_SECRET else []
 
     def _get(self, key: str) -> IdentityProvider:
         return IdentityProvider.objects.get(slug=key, retired_at=None)
 
 
+def _protocol_of(slug: str) -> str:
+    """The protocol of a registered identity provider, whose entry need not name it again; else SAML."""
+    rows = IdentityProvider.objects.filter(slug=slug, retired_at=None)
+    return rows.values_list("protocol", flat=True).first() or Protocol.SAML
+
+
+def _is_shown(column: str, protocol: str) -> bool:
+    return column not in {"home_realm_domains", "client_secret"} | _OF_OTHERS[Protocol(protocol)]
+
+
+def _read_saml(table: Table, key: str) -> dict[str, Any]:
+    """The keys that SAML alone has."""
+    own_metadata = read_metadata(
+        table, metadata.identity_provider_columns, held_from=lambda url: _holds_metadata_of(key, url)
+    )
+    idp_initiated = table.flag("idp_initiated")
+    if idp_initiated:
+        table.reading.notes.append(f"{table.path}: idp_initiated is recorded; this version refuses every such answer")
+    if own_metadata.get("metadata"):
+        oddities = metadata.read_identity_provider(own_metadata["metadata"]).oddities
+        table.reading.notes += [f"{table.path}: {oddity}" for oddity in oddities]
+    return {
+        **own_metadata,
+        "entity_id": table.text("entity_id", max_chars=ENTITY_ID_CHARS),
+        "name_id_format": table.text("name_id_format"),
+        "sign_requests": table.flag("sign_requests"),
+        "idp_initiated": idp_initiated,
+        "sha1_accepted_until": table.day("sha1_accepted_until"),
+    }
+
+
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {_COLUMNS[key]: value for key, value in values.items() if key in _COLUMNS}
+    columns = {_COLUMNS[key]: value for key, value in values.items() if key in _COLUMNS}
+    if "client_secret" in columns:
+        columns["client_secret"] = columns["client_secret"].value
+    return columns
 
 
 def _subject(table: Table) -> str | None:
-    """name_id, "attribute: <name>", or the mapping {attribute: <name>}."""
+    """name_id, sub, "attribute: <name>", or the mapping {attribute: <name>}."""
     given = table.raw("subject")
     if given is None or not isinstance(given.content, dict):
         return table.text("subject", values.subject_rule)

@@ -1,4 +1,4 @@
-"""Identity providers, what their metadata says, and the e-mail domains that lead to them."""
+"""Identity providers, what their metadata or discovery document says, and the e-mail domains that lead to them."""
 
 from datetime import date
 from typing import Any, TypedDict, Unpack
@@ -9,6 +9,7 @@ from django.utils import timezone
 from broker.actors import Actor
 from broker.registry import metadata, values
 from broker.registry.models import HomeRealmDomain, IdentityProvider, Organisation
+from broker.registry.openid import DEFAULT_SCOPES, Discovery
 from broker.registry.registering.changes import (
     Changes,
     assign,
@@ -17,8 +18,11 @@ from broker.registry.registering.changes import (
     record_created,
     record_retired,
 )
+from broker.registry.registering.openid_providers import FIELDS, check_new_issuer, check_openid_provider, openid_columns
+from broker.registry.upstream_secrets import SHOWN_AFTER, SHOWN_BEFORE, seal_upstream_secret
 from broker.registry.values import BadValue
 
+_WHEN_READ = ("discovered_at", "discovery_tried_at", "discovery_problem")
 PERSON_KEYS = ("external_id",)
 """By what a login's person may be joined to one that HR recorded; never by an e-mail address."""
 
@@ -43,27 +47,59 @@ class IdentityProviderFields(TypedDict, total=False):
     idp_initiated: bool
     skew_seconds: int
     sha1_accepted_until: date | None
+    issuer: str
+    discovery: Discovery
+    """What its discovery document says (broker.registry.openid)."""
+    client_id: str
+    authentication: str
+    client_secret: str
+    """Sealed, and never shown again."""
+    assertion_audience: str
+    scopes: list[str]
+
+
+SAML_FIELDS = frozenset(
+    {"metadata", "metadata_url", "entity_id_override", "name_id_format", "sign_requests", "idp_initiated"}
+    | {"sha1_accepted_until"}
+)
+"""What can be said of a SAML identity provider alone."""
 
 
 @transaction.atomic
 def create_identity_provider(
-    slug: str, *, organisation: Organisation, actor: Actor, **fields: Unpack[IdentityProviderFields]
+    slug: str,
+    *,
+    organisation: Organisation,
+    actor: Actor,
+    protocol: IdentityProvider.Protocol = IdentityProvider.Protocol.SAML,
+    **fields: Unpack[IdentityProviderFields],
 ) -> IdentityProvider:
-    """Register a SAML identity provider of `organisation`; `metadata` must be among the fields. Raises BadValue."""
-    if not fields.get("metadata"):
+    """Register an identity provider of `organisation`. Raises BadValue.
+
+    Of SAML, `metadata` must be among the fields; of OpenID Connect, `issuer`, `discovery`, `client_id` and, unless it
+    authenticates otherwise, `client_secret`.
+    """
+    if protocol == IdentityProvider.Protocol.SAML and not fields.get("metadata"):
         raise BadValue("a SAML identity provider needs its metadata")
-    columns, domains = _split(fields)
+    columns, domains, secret = _split(fields, protocol)
+    defaults: dict[str, Any] = {"name": slug}
+    if protocol == IdentityProvider.Protocol.OIDC:
+        defaults |= {"subject": "sub", "authentication": IdentityProvider.Authentication.CLIENT_SECRET_BASIC}
+        defaults |= {"scopes": list(DEFAULT_SCOPES)}
     identity_provider = IdentityProvider(
         slug=values.slug(slug),
         organisation=organisation,
-        protocol=IdentityProvider.Protocol.SAML,
+        protocol=protocol,
         created_at=timezone.now(),
-        **{"name": slug} | columns,
+        **defaults | columns,
     )
+    shown = {**columns, "home_realm_domains": domains or []}
+    if secret is not None and seal_upstream_secret(identity_provider, secret):
+        shown["client_secret"] = SHOWN_AFTER
     _check(identity_provider)
     identity_provider.save()
     _set_home_realm(identity_provider, domains or [])
-    record_created("identity_provider", slug, actor=actor, fields=dict(fields) | columns, connection=slug)
+    record_created("identity_provider", slug, actor=actor, fields=shown, connection=slug)
     return identity_provider
 
 
@@ -76,8 +112,15 @@ def change_identity_provider(
     Its organisation and protocol stay: whoever speaks for somebody else is another identity provider.
     """
     identity_provider = IdentityProvider.objects.select_for_update().get(pk=identity_provider.pk)
-    columns, domains = _split(fields)
+    columns, domains, secret = _split(fields, identity_provider.protocol)
+    if columns.get("issuer", identity_provider.issuer) != identity_provider.issuer:
+        check_new_issuer(columns)
     changes = assign(identity_provider, columns)
+    had_secret = bool(identity_provider.client_secret_sealed)
+    if secret is not None and seal_upstream_secret(identity_provider, secret):
+        changes["client_secret"] = (SHOWN_BEFORE if had_secret else None, SHOWN_AFTER)
+    # When the document was read says nothing of what it says.
+    changes = {name: change for name, change in changes.items() if name not in _WHEN_READ}
     if domains is not None:
         changes |= _set_home_realm(identity_provider, domains)
     if changes:
@@ -101,20 +144,31 @@ def retire_identity_provider(identity_provider: IdentityProvider, *, actor: Acto
     record_retired("identity_provider", slug, actor=actor, fields=ended, connection=slug)
 
 
-def _split(fields: IdentityProviderFields) -> tuple[dict[str, Any], list[str] | None]:
+def _split(fields: IdentityProviderFields, protocol: str) -> tuple[dict[str, Any], list[str] | None, str | None]:
+    """Columns in their one form, e-mail domains, and our secret there."""
     columns: dict[str, Any] = dict(fields)
+    foreign = SAML_FIELDS if protocol == IdentityProvider.Protocol.OIDC else FIELDS
+    if misplaced := sorted(foreign & columns.keys()):
+        raise BadValue(f"{', '.join(misplaced)} has no meaning for {protocol}")
     domains = columns.pop("home_realm_domains", None)
+    secret = columns.pop("client_secret", None)
+    if protocol == IdentityProvider.Protocol.OIDC:
+        columns |= openid_columns(columns, now=timezone.now())
     if columns.get("metadata"):
         columns |= metadata.identity_provider_columns(columns["metadata"])
     if columns.get("metadata_url"):
         values.web_address(columns["metadata_url"])
     if "subject" in columns:
         columns["subject"] = values.subject_rule(columns["subject"])
-    return columns, None if domains is None else values.domains(domains)
+    return columns, None if domains is None else values.domains(domains), secret
 
 
 def _check(identity_provider: IdentityProvider) -> None:
     check_row(identity_provider)
+    if identity_provider.protocol == IdentityProvider.Protocol.OIDC:
+        check_openid_provider(identity_provider)
+    elif identity_provider.subject == "sub":
+        raise BadValue("a SAML identity provider has no sub: its subject is name_id, or an attribute")
     if bool(identity_provider.match_claim) != bool(identity_provider.match_person):
         raise BadValue("a match names both a claim and what of the person it must equal")
     if identity_provider.match_claim:
