@@ -1,8 +1,11 @@
 """The porch answers whatever stands in front of it: nothing raises while a request is made."""
 
 import io
+from collections.abc import Iterator
 
 import pytest
+from django.core.signals import request_started
+from django.db import close_old_connections
 from django.test import RequestFactory
 
 from broker import limits
@@ -11,6 +14,14 @@ from broker.wsgi import Request, application
 pytestmark = pytest.mark.django_db
 HALF_A_CHARACTER = r"\ud800"
 FORM = f'--x\r\nContent-Disposition: form-data; name="flow"\r\n\r\n{HALF_A_CHARACTER}\r\n--x--\r\n'.encode()
+
+
+@pytest.fixture(autouse=True)
+def _requests_leave_the_test_its_connection() -> Iterator[None]:
+    """As Django's test client has it: a request would close the connection that holds the test's transaction."""
+    request_started.disconnect(close_old_connections)
+    yield
+    request_started.connect(close_old_connections)
 
 
 def environ(method: str, path: str, content_type: str) -> dict:
