@@ -1,6 +1,7 @@
 """Authority: an identity provider speaks only for the domains and scopes of its own organisation."""
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Collection, Mapping
 
 from broker.errors import BrokerError
 from broker.registry.models import IdentityProvider
@@ -11,6 +12,7 @@ SCOPED_CLAIMS = frozenset({"email", "eppn", "scoped_affiliation", "subject_id", 
 PERHAPS_SCOPED_CLAIMS = frozenset({"preferred_username"})
 """Where a value without an @ is a plain name and may stay."""
 DROPPED_NOTE = "Dropped, since it lies outside the organisation's domains."
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
 
 
 def check_authority(
@@ -29,7 +31,7 @@ def check_authority(
     kept = dict(claims)
     for claim in claims.keys() & (SCOPED_CLAIMS | PERHAPS_SCOPED_CLAIMS):
         values = claims[claim]
-        inside = tuple(value for value in values if scope_of(value) in allowed or _is_plain(claim, value))
+        inside = tuple(value for value in values if lies_within(claim, value, allowed))
         if inside != values:
             outside = sorted({scope_of(value) or "(no scope)" for value in values if value not in inside})
             trace.check("authority", passed=False, expected=f"{claim} in {sorted(allowed)}", actual=outside)
@@ -44,11 +46,26 @@ def check_authority(
     return kept
 
 
+def lies_within(claim: str, value: str, domains: Collection[str]) -> bool:
+    """Whether a value of a claim needs no scope, or has one of `domains`."""
+    if claim not in SCOPED_CLAIMS | PERHAPS_SCOPED_CLAIMS or (claim in PERHAPS_SCOPED_CLAIMS and _is_plain(value)):
+        return True
+    return scope_of(value) in domains
+
+
 def scope_of(value: str) -> str:
-    """The part after the only @, in lower case; empty when the value is not scoped."""
+    """The part after the only @, in lower case; empty when the value is not scoped, or only looks as if it were.
+
+    A scope is ASCII, as registered domains are. Spaces, invisible characters and a second sign that some reader takes
+    for an @ would make one address look like another's.
+    """
     local, at, scope = value.partition("@")
-    return scope.lower() if local and at and "@" not in scope else ""
+    is_scoped = (
+        bool(local and at and scope) and scope.isascii() and unicodedata.normalize("NFKC", value).count("@") == 1
+    )
+    is_visible = not any(unicodedata.category(letter) in _UNSEEN for letter in value)
+    return scope.lower() if is_scoped and is_visible else ""
 
 
-def _is_plain(claim: str, value: str) -> bool:
-    return claim in PERHAPS_SCOPED_CLAIMS and "@" not in value
+def _is_plain(value: str) -> bool:
+    return "@" not in unicodedata.normalize("NFKC", value)

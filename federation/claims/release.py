@@ -6,6 +6,8 @@ from typing import Any
 from broker.directory.models import Identifier, Membership, Person
 from broker.registry.cache import parties
 from broker.registry.models import Application
+from broker.registry.services import proved_domains
+from federation.claims.authority import lies_within
 from federation.claims.models import ReleaseRule
 
 # OpenID Connect Core 5.4: these claims need their scope; every other claim follows the release rule alone.
@@ -14,7 +16,7 @@ CLAIMS_OF_SCOPE: Mapping[str, frozenset[str]] = {
     "email": frozenset({"email"}),
 }
 _NEEDS_SCOPE = {claim: scope for scope, claims in CLAIMS_OF_SCOPE.items() for claim in claims}
-MULTI_VALUED = frozenset({"groups", "affiliation", "scoped_affiliation", "entitlement"})
+MULTI_VALUED = frozenset({"groups", "roles", "affiliation", "scoped_affiliation", "entitlement"})
 
 
 def release_claims(*, person: Person, application: Application, scopes: Collection[str]) -> dict[str, Any]:
@@ -28,21 +30,26 @@ def release_claims(*, person: Person, application: Application, scopes: Collecti
         for claim in wanted & {"name", "given_name", "family_name"}
         if getattr(person, claim)
     }
+    # Once they lay inside; a domain that was given up since may be somebody else's by now.
+    proved = proved_domains(person.organisation_id)
     for claim in wanted & person.claims.keys():
-        values = person.claims[claim]
+        values = [value for value in person.claims[claim] if lies_within(claim, value, proved)]
         if values:
             released[claim] = values if claim in MULTI_VALUED or len(values) > 1 else values[0]
     if wanted & {"email", "eppn", "preferred_username"}:
-        held = dict(Identifier.objects.filter(person=person).values_list("kind", "value"))
+        identifiers = Identifier.objects.filter(person=person).values_list("kind", "value")
+        held = {kind: value for kind, value in identifiers if lies_within(kind, value, proved)}
         if "email" in wanted and "email" in held:
-            # Only an address inside a proved domain of the person's organisation ever becomes an identifier.
             released |= {"email": held["email"], "email_verified": True}
         if "eppn" in wanted and "eppn" in held:
             released["eppn"] = held["eppn"]
         if "preferred_username" in wanted and held:
             released["preferred_username"] = held.get("eppn") or held["email"]
     if "groups" in wanted:
-        released["groups"] = sorted(set(Membership.objects.filter(person=person).values_list("group__name", flat=True)))
+        told = Membership.objects.filter(
+            person=person, group__identity_provider__enabled=True, group__identity_provider__retired_at=None
+        )
+        released["groups"] = sorted(set(told.values_list("group__name", flat=True)))
     return released
 
 

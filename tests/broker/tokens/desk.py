@@ -8,12 +8,14 @@ from typing import Any
 from urllib.parse import quote_plus, urlencode
 
 from django.test import Client as Http
+from django.utils import timezone
 
 from broker.actors import SYSTEM, Actor, ActorKind
 from broker.keys.models import SigningKey
 from broker.keys.ring import ring
 from broker.keys.services import ensure_keys
-from broker.registry.models import Client
+from broker.registry.cache import raise_version
+from broker.registry.models import Client, Domain
 from broker.sessions.models import Participant
 from broker.tokens.authorization import issue_code
 from tests.factories import CLIENT_SECRET, make_client, make_participant
@@ -62,6 +64,14 @@ class Desk:
     @property
     def person(self) -> Any:
         return self.participant.session.person
+
+    def give_address(self, address: str) -> None:
+        """Give the person an e-mail address in a domain of their organisation."""
+        now = timezone.now()
+        name = address.partition("@")[2]
+        Domain.objects.create(organisation=self.person.organisation, name=name, proof="operator", proved_at=now)
+        self.person.identifiers.create(kind="email", value=address, comparable=address, since=now)
+        raise_version()
 
     @property
     def authorization(self) -> str:

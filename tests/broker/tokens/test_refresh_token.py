@@ -59,7 +59,7 @@ def test_a_refreshed_id_token_tells_of_the_first_authentication_and_repeats_no_n
 def test_what_the_application_is_told_is_asked_for_anew(desk):
     first = desk.offline_tokens()
     assert "email" not in claims_of(first["id_token"])
-    desk.person.identifiers.create(kind="email", value="a@acme.example", comparable="a@acme.example", since=NOW)
+    desk.give_address("a@acme.example")
     assert claims_of(desk.refresh(first["refresh_token"]).json()["id_token"])["email"] == "a@acme.example"
 
 

@@ -39,9 +39,7 @@ def sign(desk, *, typ="at+jwt", drop=(), **changes):
 
 
 def test_the_claims_come_as_json_with_the_id_tokens_subject(desk):
-    desk.person.identifiers.create(
-        kind="email", value="alice@acme.example", comparable="alice@acme.example", since=timezone.now()
-    )
+    desk.give_address("alice@acme.example")
     tokens = desk.tokens(scopes=("openid", "email", "profile"))
     response = desk.userinfo(tokens["access_token"])
     assert response.status_code == 200

@@ -35,6 +35,11 @@ def test_what_lies_inside_is_kept(value):
         "a@",
         "a@acme.example.",
         "a@аcme.example",
+        "a@acme.e\N{KELVIN SIGN}ample",
+        "a\N{FULLWIDTH COMMERCIAL AT}globex.example@acme.example",
+        "a\N{ZERO WIDTH SPACE}@acme.example",
+        "a b@acme.example",
+        "a\nBcc: b@acme.example",
         "",
     ],
 )
@@ -76,7 +81,15 @@ def test_what_is_not_scoped_is_left_alone():
     assert judge(("Alice@home",), claim="name") == ("Alice@home",)
 
 
-@pytest.mark.parametrize(("value", "is_kept"), [("alice", True), ("a@acme.example", True), ("a@globex.example", False)])
+@pytest.mark.parametrize(
+    ("value", "is_kept"),
+    [
+        ("alice", True),
+        ("a@acme.example", True),
+        ("a@globex.example", False),
+        ("a\N{FULLWIDTH COMMERCIAL AT}globex.example", False),
+    ],
+)
 def test_a_login_name_with_a_scope_is_judged_like_one(value, is_kept):
     assert judge((value,), claim="preferred_username") == ((value,) if is_kept else ())
 

@@ -4,8 +4,9 @@ import pytest
 from django.utils import timezone
 
 from broker.directory.models import Group, Identifier, Membership
+from broker.registry.cache import raise_version
 from federation.claims.release import release_claims
-from tests.factories import make_application, make_identity_provider, make_person
+from tests.factories import make_application, make_identity_provider, make_organisation, make_person
 
 pytestmark = pytest.mark.django_db
 EVERYTHING = ("email", "eppn", "preferred_username", "name", "given_name", "family_name", "groups", "department")
@@ -13,7 +14,7 @@ EVERYTHING = ("email", "eppn", "preferred_username", "name", "given_name", "fami
 
 @pytest.fixture
 def person():
-    identity_provider = make_identity_provider()
+    identity_provider = make_identity_provider(organisation=make_organisation())
     person = make_person(organisation=identity_provider.organisation, claims={"department": ["R&D"], "salary": ["9"]})
     for kind in ("email", "eppn"):
         Identifier.objects.create(
@@ -59,3 +60,28 @@ def test_outside_the_rule_nothing_is_told(person):
 
 def test_what_is_not_known_is_left_out(person):
     assert "cost_centre" not in release(person, ("cost_centre",), ["openid"])
+
+
+@pytest.mark.parametrize("claim", ["email", "eppn", "preferred_username", "upn", "scoped_affiliation"])
+def test_nothing_is_told_in_the_name_of_a_domain_that_was_given_up(person, claim):
+    """It may be another organisation's by now, where somebody else bears that name."""
+    person.claims = {"upn": ["a@acme.example"], "scoped_affiliation": ["staff@acme.example"]}
+    scopes = ["openid", "profile", "email"]
+    assert claim in release(person, (claim,), scopes)
+    person.organisation.domains.all().delete()
+    raise_version()
+    assert release(person, (claim,), scopes) == {}
+
+
+def test_groups_of_an_identity_provider_that_is_switched_off_are_not_told(person):
+    identity_provider = person.groups.get().identity_provider
+    assert release(person, ("groups",), ["openid"]) == {"groups": ["engineering"]}
+    identity_provider.enabled = False
+    identity_provider.save()
+    assert release(person, ("groups",), ["openid"]) == {"groups": []}
+
+
+def test_one_role_is_a_list_too(person):
+    """A text would hold `admin` in `not-admin` for whoever looks for it inside."""
+    person.claims = {"roles": ["not-admin"]}
+    assert release(person, ("roles",), ["openid"]) == {"roles": ["not-admin"]}
