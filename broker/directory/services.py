@@ -53,12 +53,7 @@ def update_person(person: Person, claims: Claims, *, source: str, actor: Actor) 
     changed = _write_attributes(person, claims, now=now)
     identifiers = {kind: claims[kind][0] for kind in IDENTIFIER_CLAIMS if claims.get(kind)}
     if identifiers:
-        try:
-            with transaction.atomic():
-                changed += assign_identifiers(person, identifiers, now=now)
-        except IntegrityError as error:
-            # Another login took the identifier between our look and our write.
-            raise BrokerError("authority.identifier_taken", detail="taken at the same moment") from error
+        changed += _assign(person, identifiers, now=now)
     if changed:
         record(
             catalogue.PERSON_CHANGED,
@@ -70,11 +65,12 @@ def update_person(person: Person, claims: Claims, *, source: str, actor: Actor) 
     return changed
 
 
-def set_groups(person: Person, names: Sequence[str], *, identity_provider: IdentityProvider, now: datetime) -> bool:
+def set_groups(person: Person, names: Sequence[str], *, identity_provider: IdentityProvider, actor: Actor) -> bool:
     """Make `names` the person's groups as far as this identity provider tells; others' groups stay.
 
-    Returns whether anything changed.
+    Returns whether anything changed, and records it if so.
     """
+    now = timezone.now()
     held = {
         membership.group.name: membership
         for membership in Membership.objects.filter(
@@ -93,6 +89,14 @@ def set_groups(person: Person, names: Sequence[str], *, identity_provider: Ident
         groups = Group.objects.filter(identity_provider=identity_provider, name__in=new)
         Membership.objects.bulk_create(
             [Membership(person=person, group=group, since=now) for group in groups], ignore_conflicts=True
+        )
+    if gone or new:
+        record(
+            catalogue.PERSON_CHANGED,
+            actor=actor,
+            subject=("person", person.pk),
+            changed=["groups"],
+            source=identity_provider.slug,
         )
     return bool(gone or new)
 
@@ -123,6 +127,21 @@ def _set_active(person: Person, *, active: bool) -> None:
     person.save(update_fields=["is_active", "updated_at"])
 
 
+def _assign(person: Person, identifiers: dict[str, str], *, now: datetime) -> list[str]:
+    """The kinds that changed. Raises BrokerError("authority.identifier_taken")."""
+    try:
+        with transaction.atomic():
+            return assign_identifiers(person, identifiers, now=now)
+    except IntegrityError:
+        pass
+    # Another login wrote one between our look and our write: a second look says whether it was this person's.
+    try:
+        with transaction.atomic():
+            return assign_identifiers(person, identifiers, now=now)
+    except IntegrityError as error:
+        raise BrokerError("authority.identifier_taken", detail="taken at the same moment") from error
+
+
 def _write_attributes(person: Person, claims: Claims, *, now: datetime) -> list[str]:
     changed: list[str] = []
     fields: dict[str, Any] = {}
@@ -136,6 +155,7 @@ def _write_attributes(person: Person, claims: Claims, *, now: datetime) -> list[
         name: list(values)
         for name, values in claims.items()
         if name not in NAME_CLAIMS and name not in IDENTIFIER_CLAIMS and name != "groups"
+        if values or name in person.claims
     }
     merged = {**person.claims, **others}
     if merged != person.claims:

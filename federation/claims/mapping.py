@@ -9,7 +9,9 @@ from broker.registry.models import IdentityProvider
 from federation.claims.models import ClaimMapping, ContextMapping
 from federation.saml.attribute_names import NAMES_OF_CLAIM
 
-SINGLE_VALUED = frozenset({"email", "eppn", "name", "given_name", "family_name", "employee_id"})
+SINGLE_VALUED = frozenset({"email", "eppn", "name", "given_name", "family_name"})
+GRANTING = frozenset({"groups", "roles", "entitlement", "affiliation", "scoped_affiliation"})
+"""Claims by which applications grant something: many identity providers leave them out when nothing is left of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ def map_claims(
     """Map `attributes` ({name: values}) by the identity provider's own mapping, then by the usual names.
 
     A claim that the own mapping names comes from there only: when none of its attributes arrived, it is empty,
-    since an attribute that somebody else chose must not stand in for it. Of a single-valued claim the first value
+    since an attribute that somebody else chose must not stand in for it. A claim that grants something is empty when
+    nothing of it arrived: what was taken away must not live on here. Of a single-valued claim the first value
     counts, and one that is too long to be kept is left out. A claim whose best attribute is among the
     `incomplete` ones is no claim at all: half of somebody's groups is not fewer groups.
     """
@@ -47,7 +50,7 @@ def map_claims(
         present = [name for name in names if attributes.get(name) or name in incomplete]
         if present and present[0] in incomplete:
             left_out.append(claim)
-        elif present or claim in own:
+        elif present or claim in own or claim in GRANTING:
             claims[claim] = attributes[present[0]] if present else ()
         used.update(present)
     cleaned = {claim: _clean(values) for claim, values in claims.items()}

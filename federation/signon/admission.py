@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from django.utils import timezone
-
 from broker.actors import ActorKind
 from broker.directory.linking import person_for_login
 from broker.directory.models import Person
@@ -28,7 +26,7 @@ def identify(identity_provider: IdentityProvider, judged: Judged, *, attempt: At
     attempt.actor = attempt.actor.acting_as(ActorKind.PERSON, str(person.pk))
     update_person(person, claims, source=identity_provider.slug, actor=attempt.actor)
     if "groups" in claims:
-        set_groups(person, claims["groups"], identity_provider=identity_provider, now=timezone.now())
+        set_groups(person, claims["groups"], identity_provider=identity_provider, actor=attempt.actor)
     return person
 
 

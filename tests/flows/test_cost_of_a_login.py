@@ -22,8 +22,8 @@ pytestmark = pytest.mark.django_db
 QUERIES_OF_A_LOGIN = 25
 """Of the authorization request, the identity provider's answer, our continuation, and the token request."""
 QUERIES_OF_USERINFO = 4
-QUERIES_OF_A_NEW_PERSON = 10
-"""What recording a person with an identifier and a group adds, once."""
+QUERIES_OF_A_NEW_PERSON = 11
+"""What recording a person with an identifier and a group adds, once, with an event for each of the three."""
 _TRANSACTION_CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 _FORBIDDEN_EVENTS = ("subprocess.Popen", "os.fork", "os.posix_spawn", "os.exec", "os.system", "tempfile.mkstemp")
 

@@ -185,6 +185,14 @@ def test_groups_follow_the_last_assertion(company, browser):
     assert Group.objects.count() == 3
 
 
+def test_groups_and_roles_that_are_no_longer_sent_are_no_longer_told(browser):
+    company = make_company(claims={})
+    company.sign_on(browser, attributes={**ATTRIBUTES, "roles": ["admin"]})
+    company.sign_on(Browser(), attributes={"mail": ["alice@acme.example"]})
+    person = Person.objects.get()
+    assert (list(person.groups.all()), person.claims["roles"]) == ([], [])
+
+
 def test_a_returning_person_is_the_same_person(company, browser):
     company.sign_on(browser)
     company.sign_on(Browser(), attributes={**ATTRIBUTES, "displayName": ["Alice Berg"]})

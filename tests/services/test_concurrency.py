@@ -11,6 +11,7 @@ from django.test import Client as DjangoClient
 from django.utils import timezone
 
 from broker.actors import SYSTEM
+from broker.directory.models import Identifier, Person
 from broker.events import catalogue, sealing
 from broker.events.models import Event, Seal
 from broker.events.services import record
@@ -103,6 +104,19 @@ def test_a_spent_parent_and_its_spent_child_together_end_the_family(company, at_
     answers = at_once([lambda: refresh(company, parent).status_code] * MANY)
     assert Counter(answers) == {400: MANY}
     assert refresh(company, grandchild).status_code == 400
+
+
+def test_a_person_who_comes_for_the_first_time_in_many_browsers_is_one_person(company, at_once: AtOnce) -> None:
+    answers = at_once([lambda: company.sign_on(Browser()).status_code] * MANY)
+    assert Counter(answers) == {303: MANY}
+    assert (Person.objects.count(), Identifier.objects.count()) == (1, 1)
+
+
+def test_a_person_whose_address_is_new_is_refused_in_no_browser(company, at_once: AtOnce) -> None:
+    company.sign_on(Browser(), attributes={"displayName": ["Alice"]})
+    answers = at_once([lambda: company.sign_on(Browser()).status_code] * MANY)
+    assert Counter(answers) == {303: MANY}
+    assert Identifier.objects.count() == 1
 
 
 def test_a_value_is_claimed_once(at_once: AtOnce) -> None:

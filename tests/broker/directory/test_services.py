@@ -1,7 +1,6 @@
 """What is written of a person, and whose an identifier is."""
 
 import pytest
-from django.utils import timezone
 
 from broker.actors import SYSTEM
 from broker.directory.models import Identifier
@@ -65,12 +64,25 @@ def test_a_changed_identifier_frees_the_old_one():
 def test_groups_are_set_per_identity_provider():
     person = make_person()
     first, second = make_identity_provider(), make_identity_provider()
-    now = timezone.now()
-    assert set_groups(person, ["a", "b"], identity_provider=first, now=now)
-    assert set_groups(person, ["x"], identity_provider=second, now=now)
-    assert not set_groups(person, ["b", "a"], identity_provider=first, now=now)
-    assert set_groups(person, ["b"], identity_provider=first, now=now)
+    assert set_groups(person, ["a", "b"], identity_provider=first, actor=SYSTEM)
+    assert set_groups(person, ["x"], identity_provider=second, actor=SYSTEM)
+    assert not set_groups(person, ["b", "a"], identity_provider=first, actor=SYSTEM)
+    assert set_groups(person, ["b"], identity_provider=first, actor=SYSTEM)
     assert sorted(person.groups.values_list("name", flat=True)) == ["b", "x"]
+
+
+def test_a_change_of_groups_is_recorded_without_their_names():
+    person, identity_provider = make_person(), make_identity_provider()
+    for names in (["admins"], ["admins"], []):
+        set_groups(person, names, identity_provider=identity_provider, actor=SYSTEM)
+    details = [event.details for event in Event.objects.filter(type="person.changed", subject_id=str(person.pk))]
+    assert details == [{"changed": ["groups"], "source": identity_provider.slug}] * 2
+
+
+def test_a_claim_that_never_held_anything_is_not_written_down_as_empty():
+    person = make_person(claims={"roles": ["admin"]})
+    assert update_person(person, {"roles": (), "entitlement": ()}, source="acme-idp", actor=SYSTEM) == ["roles"]
+    assert person.claims == {"roles": []}
 
 
 def test_closing_and_opening_an_account_is_recorded_once_each():

@@ -3,6 +3,7 @@
 import pytest
 
 from federation.claims.mapping import map_claims
+from federation.saml.attribute_names import NAMES_OF_CLAIM
 from tests.factories import make_identity_provider
 
 pytestmark = pytest.mark.django_db
@@ -42,3 +43,15 @@ def test_a_single_valued_claim_takes_the_first_value_and_no_space():
 def test_groups_keep_every_value_once():
     mapped = map_claims(make_identity_provider(claims={"groups": ["g"]}), {"g": ("a", "b", "a")})
     assert mapped.claims["groups"] == ("a", "b")
+
+
+@pytest.mark.parametrize("claim", ["groups", "roles", "entitlement", "affiliation", "scoped_affiliation"])
+def test_a_claim_that_grants_something_is_empty_when_it_is_left_out(claim):
+    assert map_claims(make_identity_provider(), {}).claims[claim] == ()
+    assert claim not in map_claims(make_identity_provider(), {}, incomplete=frozenset(NAMES_OF_CLAIM[claim])).claims
+
+
+def test_several_employee_numbers_stay_several():
+    """Persons are matched by one: which of several came first must not decide whose account it is."""
+    mapped = map_claims(make_identity_provider(), {"employeeNumber": ("1", "2")})
+    assert mapped.claims["employee_id"] == ("1", "2")
