@@ -1,6 +1,6 @@
-"""The demonstration company: a corporate identity provider and two business applications, as processes of their own.
+"""The demonstration: two companies' identity providers and three business applications, as processes of their own.
 
 `python -m demo` starts Countersign with them. The product never imports this package; of the product only
-`demo.__main__` uses the embedded start, and the company's processes import none of it: they sign, encrypt and verify
+`demo.__main__` uses the embedded start, and the companies' processes import none of it: they sign, encrypt and verify
 with their own code, as other companies' software would.
 """

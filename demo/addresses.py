@@ -1,8 +1,16 @@
-"""Where everything answers: one host, Countersign's port and the three behind it."""
+"""Where everything answers: one host, Countersign's port and the five behind it."""
 
 from dataclasses import dataclass
 
 DEFAULT_PORT = 8000
+NAMES = {
+    "identity_provider": "identity provider",
+    "crm": "CRM",
+    "hr": "HR portal",
+    "globex": "Globex's identity provider",
+    "erp": "ERP",
+}
+"""The companions in the order of their ports: our name for each, and how it is called to people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,9 +21,12 @@ class Addresses:
 
     @property
     def ports(self) -> dict[str, int]:
-        """The companions' ports by name."""
-        names = ("identity provider", "CRM", "HR portal")
-        return {name: self.port + 1 + place for place, name in enumerate(names)}
+        """The companions' ports, by what people call them."""
+        return {called: self.port_of(name) for name, called in NAMES.items()}
+
+    def port_of(self, name: str) -> int:
+        """A companion's port."""
+        return self.port + 1 + list(NAMES).index(name)
 
     @property
     def broker(self) -> str:
@@ -23,22 +34,30 @@ class Addresses:
 
     @property
     def identity_provider(self) -> str:
-        return _address(self.port + 1)
+        return _address(self.port_of("identity_provider"))
 
     @property
     def crm(self) -> str:
-        return _address(self.port + 2)
+        return _address(self.port_of("crm"))
 
     @property
     def hr(self) -> str:
-        return _address(self.port + 3)
+        return _address(self.port_of("hr"))
+
+    @property
+    def globex(self) -> str:
+        return _address(self.port_of("globex"))
+
+    @property
+    def erp(self) -> str:
+        return _address(self.port_of("erp"))
 
     def readdress(self, text: str) -> str:
         """`text` with the default port's addresses replaced by ours."""
         usual = Addresses(DEFAULT_PORT)
-        for name in ("broker", "identity_provider", "crm", "hr"):
+        for name in ("broker", *NAMES):
             text = text.replace(getattr(usual, name), f"\0{name}\0")
-        for name in ("broker", "identity_provider", "crm", "hr"):
+        for name in ("broker", *NAMES):
             text = text.replace(f"\0{name}\0", getattr(self, name))
         return text
 

@@ -15,10 +15,12 @@ from typing import Any
 from demo.addresses import Addresses
 from demo.id_token import CHECKED
 from demo.look import Look
-from demo.relying_party import RelyingParty, SignOnFailed, Started, Tokens
+from demo.relying_party import RelyingParty, Started, Tokens
+from demo.sign_on_failed import SignOnFailed
 from demo.web import Answer, Page, Request, Site, Store, redirect, serve
 
-PROMPTS = {"": "", "fresh": "login", "silent": "none"}
+PROMPTS = {"fresh": "login", "silent": "none", "other": "select_account"}
+SECOND_FACTOR = "https://refeds.org/profile/mfa"
 TIMES = ("auth_time", "exp", "iat", "nbf", "updated_at")
 
 
@@ -28,17 +30,14 @@ class Business:
 
     client_id: str
     look: Look
-    port_name: str
     purpose: str
 
 
 BUSINESSES = {
     one.client_id: one
     for one in (
-        Business("crm", Look("Acme CRM", "Customers and orders", "C", "blue"), "CRM", "Sign on to see your customers."),
-        Business(
-            "hr", Look("Acme HR portal", "Leave and payroll", "H", "plum"), "HR portal", "Sign on to see your leave."
-        ),
+        Business("crm", Look("Acme CRM", "Customers and orders", "C", "blue"), "Sign on to see your customers."),
+        Business("hr", Look("Acme HR portal", "Leave and payroll", "H", "plum"), "Sign on to see your leave."),
     )
 }
 
@@ -84,8 +83,10 @@ class Application:
         return self.look.page("Signed on", self._signed_on(tokens))
 
     def sign_on(self, request: Request) -> Answer:
-        """GET /sign-on: off to the broker; `how` is fresh or silent."""
-        started, url = self.relying_party.start(prompt=PROMPTS.get(request.query.get("how", ""), ""))
+        """GET /sign-on: off to the broker; `how` is fresh, silent, other or factor."""
+        how = request.query.get("how", "")
+        context = SECOND_FACTOR if how == "factor" else ""
+        started, url = self.relying_party.start(prompt=PROMPTS.get(how, ""), context=context)
         return redirect(url).with_cookie(self.start_cookie, self.started.put(started))
 
     def callback(self, request: Request) -> Answer:
@@ -148,6 +149,8 @@ class Application:
         return (
             f"<h1>Hello, {escape(name)}</h1>"
             '<div class="buttons"><a class="button" href="/sign-on?how=fresh">Sign on freshly</a>'
+            '<a class="button" href="/sign-on?how=factor">Ask for the second factor</a>'
+            '<a class="button" href="/sign-on?how=other">Sign on as somebody else</a>'
             f'{refresh}<form method="post" action="/sign-out-here"><button>Sign out here only</button></form>'
             '<form method="post" action="/sign-out"><button class="main">Sign out</button></form></div>'
             f"<h2>What Countersign told us</h2>{_claims_table(claims, userinfo)}"
@@ -200,7 +203,7 @@ def main() -> None:
     )
     application = Application(business, relying_party, broker=addresses.broker)
     site = Site(address, application.pages(), on_fault=application.on_fault)
-    serve(site, port=addresses.ports[business.port_name])
+    serve(site, port=addresses.port_of(business.client_id))
 
 
 if __name__ == "__main__":

@@ -1,21 +1,13 @@
 """ID tokens, verified (OpenID Connect Core 3.1.3.7) with nothing but `cryptography`."""
 
-import base64
-import binascii
-import hashlib
 import hmac
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+from demo.jwt import BadJWT, UnverifiedJWT, half_hash, read_jwt, verify_signature
 
-ALGORITHM = "RS256"
 SKEW_SECONDS = 30
 GREATEST_AGE_SECONDS = 600
 
@@ -37,77 +29,35 @@ class Expectation:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class _Unverified:
-    header: Mapping[str, Any]
-    claims: Mapping[str, Any]
-    signed: bytes
-    signature: bytes
-
-
 def verify_id_token(token: str, expectation: Expectation) -> dict[str, Any]:
     """The claims of an ID token that passes every check. Raises IDTokenRefused."""
-    unverified = _read(token)
-    for check in CHECKS:
-        check(unverified, expectation)
+    try:
+        unverified = read_jwt(token)
+        for check in CHECKS:
+            check(unverified, expectation)
+    except BadJWT as error:
+        raise IDTokenRefused(str(error)) from error
     return dict(unverified.claims)
 
 
-def _read(token: str) -> _Unverified:
-    try:
-        header, claims, signature = token.split(".")
-        unverified = _Unverified(
-            header=json.loads(decode_part(header)),
-            claims=json.loads(decode_part(claims)),
-            signed=f"{header}.{claims}".encode(),
-            signature=decode_part(signature),
-        )
-    except (ValueError, binascii.Error, RecursionError) as error:
-        raise IDTokenRefused("It is not a signed JWT.") from error
-    if not isinstance(unverified.header, dict) or not isinstance(unverified.claims, dict):
-        raise IDTokenRefused("It is not a signed JWT.")
-    return unverified
-
-
-def decode_part(text: str) -> bytes:
-    """Base64url without padding."""
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-
-
-def check_signature(unverified: _Unverified, expected: Expectation) -> None:
+def check_signature(unverified: UnverifiedJWT, expected: Expectation) -> None:
     """Signed with the issuer's key that the header names, by the one algorithm that we registered for."""
-    if unverified.header.get("alg") != ALGORITHM or "crit" in unverified.header:
-        raise IDTokenRefused(f"It is not signed with {ALGORITHM}.")
-    kid = unverified.header.get("kid")
-    found = [
-        key
-        for key in expected.keys
-        if key.get("kid") == kid and key.get("kty") == "RSA" and key.get("use", "sig") == "sig"
-    ]
-    if len(found) != 1:
-        raise IDTokenRefused("It is signed with a key that the issuer does not publish.")
-    numbers = [int.from_bytes(decode_part(found[0][name]), "big") for name in ("e", "n")]
-    try:
-        RSAPublicNumbers(*numbers).public_key().verify(
-            unverified.signature, unverified.signed, PKCS1v15(), hashes.SHA256()
-        )
-    except InvalidSignature as error:
-        raise IDTokenRefused("Its signature does not hold.") from error
+    verify_signature(unverified, expected.keys)
 
 
-def check_issuer(unverified: _Unverified, expected: Expectation) -> None:
+def check_issuer(unverified: UnverifiedJWT, expected: Expectation) -> None:
     if unverified.claims.get("iss") != expected.issuer:
         raise IDTokenRefused(f"Its issuer is {unverified.claims.get('iss')!r}.")
 
 
-def check_audience(unverified: _Unverified, expected: Expectation) -> None:
+def check_audience(unverified: UnverifiedJWT, expected: Expectation) -> None:
     if unverified.claims.get("aud") not in (expected.client_id, [expected.client_id]):
         raise IDTokenRefused(f"It is meant for {unverified.claims.get('aud')!r}.")
     if unverified.claims.get("azp", expected.client_id) != expected.client_id:
         raise IDTokenRefused("Its authorized party is another client.")
 
 
-def check_time(unverified: _Unverified, expected: Expectation) -> None:
+def check_time(unverified: UnverifiedJWT, expected: Expectation) -> None:
     """Not expired, and issued just now."""
     now = expected.now.timestamp()
     times = [unverified.claims.get(name) for name in ("exp", "iat")]
@@ -118,28 +68,26 @@ def check_time(unverified: _Unverified, expected: Expectation) -> None:
         raise IDTokenRefused("It was not issued just now.")
 
 
-def check_nonce(unverified: _Unverified, expected: Expectation) -> None:
+def check_nonce(unverified: UnverifiedJWT, expected: Expectation) -> None:
     """The nonce of this sign-on, so that a token of another one cannot be put in its place."""
     nonce = unverified.claims.get("nonce")
     if expected.nonce is not None and nonce != expected.nonce:
         raise IDTokenRefused("Its nonce is not that of this sign-on.")
 
 
-def check_access_token(unverified: _Unverified, expected: Expectation) -> None:
+def check_access_token(unverified: UnverifiedJWT, expected: Expectation) -> None:
     """at_hash binds the access token to it."""
-    half = hashlib.sha256(expected.access_token.encode()).digest()[:16]
-    hashed = base64.urlsafe_b64encode(half).rstrip(b"=").decode()
-    if not hmac.compare_digest(str(unverified.claims.get("at_hash")), hashed):
+    if not hmac.compare_digest(str(unverified.claims.get("at_hash")), half_hash(expected.access_token)):
         raise IDTokenRefused("It belongs to another access token.")
 
 
-def check_subject(unverified: _Unverified, _expected: Expectation) -> None:
+def check_subject(unverified: UnverifiedJWT, _expected: Expectation) -> None:
     subject = unverified.claims.get("sub")
     if not isinstance(subject, str) or not subject:
         raise IDTokenRefused("It has no subject.")
 
 
-CHECKS: tuple[Callable[[_Unverified, Expectation], None], ...] = (
+CHECKS: tuple[Callable[[UnverifiedJWT, Expectation], None], ...] = (
     check_signature,
     check_issuer,
     check_audience,

@@ -6,17 +6,17 @@ python -m demo.identity_provider --base-port 8000 --folder var/demo
 import argparse
 import base64
 import secrets
-import urllib.error
-import urllib.request
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
 from demo.addresses import Addresses
 from demo.faults import SIGNED_TEXTS, TEXTS, Behaviour, Fault, Signed
+from demo.fetching import fetch
+from demo.forms import checked, people, radio_buttons
 from demo.keys import load_key_pair
 from demo.look import Look, rows
-from demo.people import PEOPLE
+from demo.people import ACME
 from demo.saml_answer import CONTEXT, Identity, SignedOn, write_answer, write_refusal
 from demo.saml_metadata import ServiceProvider, read_service_provider, write_identity_provider
 from demo.saml_request import AuthnRequest, RequestRefused, read_authn_request
@@ -30,8 +30,6 @@ COOKIE = "acme-idp-session"
 KEY_FILE = "acme-idp.pem"
 STRAY_KEY_FILE = "stray.pem"
 METADATA_FILE = "acme-idp.xml"
-METADATA_SECONDS = 5.0
-METADATA_BYTES = 256 * 1024
 LOOK = Look("Acme Identity", "The identity provider of acme.example", "A", "amber")
 
 
@@ -114,7 +112,7 @@ class IdentityProvider:
 
     def login(self, request: Request) -> Answer:
         """POST /login: one of the people was chosen."""
-        employee = PEOPLE.get(request.form.get("person", ""))
+        employee = ACME.get(request.form.get("person", ""))
         asked = self.waiting.take(request.form.get("request", ""))
         if employee is None or asked is None:
             return LOOK.refused("This sign-on is no longer under way", "Please start again at the application.")
@@ -129,22 +127,13 @@ class IdentityProvider:
     def faults(self, _request: Request) -> Answer:
         """GET /faults: the switches."""
         now = self.behaviour
-        faults = "".join(
-            f'<label><input type="radio" name="fault" value="{fault.value}"{_checked(fault is now.fault)}> '
-            f"{escape(title)}<small>{escape(text)}</small></label>"
-            for fault, (title, text) in TEXTS.items()
-        )
-        signed = "".join(
-            f'<label><input type="radio" name="signed" value="{one.value}"{_checked(one is now.signed)}> '
-            f"{escape(text)}</label>"
-            for one, text in SIGNED_TEXTS.items()
-        )
+        signed = {one.value: (text, "") for one, text in SIGNED_TEXTS.items()}
         content = (
             f"<h1>How this identity provider answers</h1>{self._fault_notice()}"
             '<form method="post" action="/faults">'
-            f"<fieldset><legend>What is wrong</legend>{faults}</fieldset>"
-            f"<fieldset><legend>What is signed</legend>{signed}"
-            f'<label><input type="checkbox" name="encrypted" value="yes"{_checked(now.encrypted)}> '
+            f"<fieldset><legend>What is wrong</legend>{radio_buttons('fault', TEXTS, chosen=now.fault)}</fieldset>"
+            f"<fieldset><legend>What is signed</legend>{radio_buttons('signed', signed, chosen=now.signed)}"
+            f'<label><input type="checkbox" name="encrypted" value="yes"{checked(is_on=now.encrypted)}> '
             "Encrypt the assertion<small>An honest variant: AES-256-GCM under the broker's key.</small></label>"
             "</fieldset>"
             '<button class="main">Answer like this from now on</button></form>'
@@ -169,13 +158,6 @@ class IdentityProvider:
         return LOOK.refused("Something failed here", f"{type(error).__name__}: {error}", status=500)
 
     def _login_page(self, asked: AuthnRequest, *, again: SignedOn | None) -> Answer:
-        handle = escape(self.waiting.put(asked))
-        choices = "".join(
-            f'<li><form method="post" action="/login"><input type="hidden" name="request" value="{handle}">'
-            f'<button name="person" value="{login}"><strong>{escape(person.name)}</strong>'
-            f"<small>{escape(person.department)}</small><small>{escape(person.email)}</small></button></form></li>"
-            for login, person in PEOPLE.items()
-        )
         fresh = (
             f"<p>A fresh sign-on is wanted, although {escape(again.employee.given_name)} is signed on.</p>"
             if again
@@ -184,7 +166,7 @@ class IdentityProvider:
         content = (
             f"<h1>Who are you?</h1>{self._fault_notice()}{fresh}"
             f"<p>{escape(asked.service_provider.entity_id)} asks. This is a demonstration: choose a person, there is"
-            f' no password.</p><ul class="people">{choices}</ul>'
+            f" no password.</p>{people(ACME.values(), request=self.waiting.put(asked))}"
         )
         return LOOK.page("Sign on", content)
 
@@ -203,24 +185,13 @@ class IdentityProvider:
     def _service_provider(self) -> ServiceProvider:
         """The broker as its metadata describes it now."""
         try:
-            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            with opener.open(self.metadata_url, timeout=METADATA_SECONDS) as answer:
-                return read_service_provider(answer.read(METADATA_BYTES))
-        except (urllib.error.URLError, OSError, ValueError) as error:
+            return read_service_provider(fetch(self.metadata_url))
+        except (OSError, ValueError) as error:
             raise RequestRefused(f"The service provider's metadata at {self.metadata_url}: {error}") from error
 
     def _fault_notice(self) -> str:
-        if self.behaviour.fault is Fault.NONE:
-            return ""
-        title, text = TEXTS[self.behaviour.fault]
-        return (
-            f'<p class="notice bad"><strong>A fault is switched on: {escape(title)}.</strong> {escape(text)}'
-            ' <a href="/faults">Change it</a></p>'
-        )
-
-
-def _checked(wanted: bool) -> str:  # noqa: FBT001 - an HTML attribute from a condition
-    return " checked" if wanted else ""
+        fault = self.behaviour.fault
+        return "" if fault is Fault.NONE else LOOK.fault_notice(*TEXTS[fault])
 
 
 def main() -> None:
@@ -235,7 +206,7 @@ def main() -> None:
         folder=options.folder,
     )
     site = Site(provider.address, provider.pages(), on_fault=provider.on_fault)
-    serve(site, port=addresses.ports["identity provider"])
+    serve(site, port=addresses.port_of("identity_provider"))
 
 
 if __name__ == "__main__":

@@ -60,6 +60,13 @@ class Look:
         )
         return self.page(title, content, script=True)
 
+    def fault_notice(self, title: str, text: str) -> str:
+        """Says on every page of an identity provider that it misbehaves on purpose."""
+        return (
+            f'<p class="notice bad"><strong>A fault is switched on: {escape(title)}.</strong> {escape(text)}'
+            ' <a href="/faults">Change it</a></p>'
+        )
+
     def files(self) -> dict[str, Page]:
         """The pages that hold the style sheet, the script and the icon."""
         icon = (
@@ -74,7 +81,7 @@ class Look:
         }
 
 
-_ICON_FILL = {"amber": "#a84300", "blue": "#1d4f9f", "plum": "#7a2a78"}
+_ICON_FILL = {"amber": "#a84300", "blue": "#1d4f9f", "plum": "#7a2a78", "teal": "#0b6268", "moss": "#3c6116"}
 
 
 def rows(pairs: dict[str, str]) -> str:

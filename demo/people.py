@@ -1,4 +1,4 @@
-"""Who works at Acme."""
+"""Who works at Acme and at Globex."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ class Employee:
     """One employee, as the company's directory knows her or him."""
 
     login: str
+    domain: str
     given_name: str
     family_name: str
     department: str
@@ -20,14 +21,21 @@ class Employee:
 
     @property
     def email(self) -> str:
-        return f"{self.login}@acme.example"
+        return f"{self.login}@{self.domain}"
 
 
-PEOPLE = {
+ACME = {
     one.login: one
     for one in (
-        Employee("alice", "Alice", "Moreau", "Sales", "A-1001", ("sales", "crm-editors")),
-        Employee("bob", "Bob", "Okafor", "Human Resources", "A-1002", ("hr", "hr-editors")),
-        Employee("carol", "Carol", "Lindqvist", "Engineering", "A-1003", ("engineering",)),
+        Employee("alice", "acme.example", "Alice", "Moreau", "Sales", "A-1001", ("sales", "crm-editors")),
+        Employee("bob", "acme.example", "Bob", "Okafor", "Human Resources", "A-1002", ("hr", "hr-editors")),
+        Employee("carol", "acme.example", "Carol", "Lindqvist", "Engineering", "A-1003", ("engineering",)),
+    )
+}
+GLOBEX = {
+    one.login: one
+    for one in (
+        Employee("gina", "globex.example", "Gina", "Haddad", "Purchasing", "G-207", ("purchasing", "erp-approvers")),
+        Employee("henry", "globex.example", "Henry", "Sato", "Logistics", "G-318", ("logistics",)),
     )
 }

@@ -12,22 +12,12 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
+from demo.fetching import ANSWER_BYTES, fetch_object
 from demo.id_token import Expectation, IDTokenRefused, verify_id_token
+from demo.sign_on_failed import SignOnFailed
 
 SCOPES = "openid profile email groups offline_access"
-TIMEOUT_SECONDS = 10.0
-ANSWER_BYTES = 256 * 1024
 TRACE_HEADER = "Countersign-Trace"
-
-
-class SignOnFailed(Exception):
-    """A sign-on or refresh did not work; all that is known, for the page."""
-
-    def __init__(self, text: str, *, code: str = "", trace_id: str = "") -> None:
-        super().__init__(text)
-        self.text = text
-        self.code = code
-        self.trace_id = trace_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +53,8 @@ class RelyingParty:
     redirect_uri: str
     signed_out_uri: str
 
-    def start(self, *, prompt: str = "") -> tuple[Started, str]:
-        """A new sign-on, and the address to send the browser to."""
+    def start(self, *, prompt: str = "", context: str = "") -> tuple[Started, str]:
+        """A new sign-on, and the address to send the browser to. `context` is how strong it should be (acr)."""
         started = Started(secrets.token_urlsafe(24), secrets.token_urlsafe(24), secrets.token_urlsafe(48))
         challenge = base64.urlsafe_b64encode(hashlib.sha256(started.code_verifier.encode()).digest()).rstrip(b"=")
         parameters = {
@@ -79,6 +69,8 @@ class RelyingParty:
         }
         if prompt:
             parameters["prompt"] = prompt
+        if context:
+            parameters["acr_values"] = context
         return started, f"{self._endpoint('authorization_endpoint')}?{urlencode(parameters)}"
 
     def finish(self, started: Started, answer: Mapping[str, str]) -> Tokens:
@@ -163,17 +155,12 @@ class RelyingParty:
 def _fetch_json(url: str, *, headers: Mapping[str, str] | None = None, body: str | None = None) -> dict[str, Any]:
     """The JSON object at `url`. Raises SignOnFailed with the issuer's own words where it has any."""
     request = urllib.request.Request(url, data=body.encode() if body is not None else None, headers=dict(headers or {}))
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
-            found = json.loads(answer.read(ANSWER_BYTES))
+        return fetch_object(request)
     except urllib.error.HTTPError as error:
         raise _refusal(error) from error
     except (OSError, ValueError) as error:
         raise SignOnFailed(f"Countersign at {url} does not answer: {error}") from error
-    if not isinstance(found, dict):
-        raise SignOnFailed(f"{url} did not answer with a JSON object.")
-    return found
 
 
 def _refusal(error: urllib.error.HTTPError) -> SignOnFailed:

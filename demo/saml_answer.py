@@ -11,9 +11,10 @@ from lxml.builder import ElementMaker
 from demo.faults import Behaviour, Fault, Signed
 from demo.keys import KeyPair
 from demo.people import Employee
+from demo.saml_encryption import encrypt
 from demo.saml_metadata import PERSISTENT
 from demo.saml_request import SAML, SAMLP, AuthnRequest
-from demo.saml_signature import encrypt, sign
+from demo.saml_signature import sign
 
 STATUS = "urn:oasis:names:tc:SAML:2.0:status:"
 BEARER = "urn:oasis:names:tc:SAML:2.0:cm:bearer"

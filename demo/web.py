@@ -30,6 +30,7 @@ class Request:
     query_string: str
     form: Mapping[str, str]
     cookies: Mapping[str, str]
+    authorization: str = ""
 
     @property
     def query(self) -> dict[str, str]:
@@ -71,10 +72,18 @@ class Store(Generic[Value]):
         """Keep `value`; returns its handle."""
         handle = secrets.token_urlsafe(24)
         with self._lock:
-            while len(self._values) >= HELD_AT_MOST:
-                del self._values[next(iter(self._values))]
+            self._make_room()
             self._values[handle] = value
         return handle
+
+    def add(self, handle: str, value: Value) -> bool:
+        """Keep `value` under this handle; False when something is there already."""
+        with self._lock:
+            if handle in self._values:
+                return False
+            self._make_room()
+            self._values[handle] = value
+        return True
 
     def find(self, handle: str) -> Value | None:
         return self._values.get(handle)
@@ -84,14 +93,29 @@ class Store(Generic[Value]):
         with self._lock:
             return self._values.pop(handle, None)
 
+    def _make_room(self) -> None:
+        while len(self._values) >= HELD_AT_MOST:
+            del self._values[next(iter(self._values))]
+
 
 class Site:
-    """A WSGI application of `pages`: {"GET /path": page}. `address` is where browsers find it."""
+    """A WSGI application of `pages`: {"GET /path": page}. `address` is where browsers find it.
 
-    def __init__(self, address: str, pages: Mapping[str, Page], *, on_fault: Callable[[Exception], Answer]) -> None:
+    Forms are taken from our own pages alone, but at the paths of `open_to_all`.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        pages: Mapping[str, Page],
+        *,
+        on_fault: Callable[[Exception], Answer],
+        open_to_all: frozenset[str] = frozenset(),
+    ) -> None:
         self.address = address
         self.pages = pages
         self.on_fault = on_fault
+        self.open_to_all = open_to_all
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         answer = self._answer(environ)
@@ -118,7 +142,7 @@ class Site:
         if page is None:
             return Answer(b"There is no such page.", status=404, content_type="text/plain; charset=utf-8")
         origin = environ.get("HTTP_ORIGIN")
-        if method == "POST" and origin is not None and origin != self.address:
+        if method == "POST" and origin not in (None, self.address) and path not in self.open_to_all:
             return Answer(b"This form was sent from another site.", status=403, content_type="text/plain")
         try:
             return page(read_request(environ))
@@ -141,6 +165,7 @@ def read_request(environ: Mapping[str, Any]) -> Request:
         query_string=environ.get("QUERY_STRING", ""),
         form=dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)),
         cookies={name: morsel.value for name, morsel in cookies.items()},
+        authorization=environ.get("HTTP_AUTHORIZATION", ""),
     )
 
 

@@ -19,8 +19,8 @@ class Browser:
         self.headers: list[tuple[str, str]] = []
         self.text = ""
 
-    def get(self, address: str) -> "Browser":
-        return self._ask("GET", address, b"", {})
+    def get(self, address: str, *, authorization: str = "") -> "Browser":
+        return self._ask("GET", address, b"", {"HTTP_AUTHORIZATION": authorization} if authorization else {})
 
     def post(self, address: str, *, origin: str | None = None, **fields: str) -> "Browser":
         extra = {"HTTP_ORIGIN": self.site.address if origin is None else origin}

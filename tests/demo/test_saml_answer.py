@@ -10,7 +10,7 @@ from broker.errors import BrokerError
 from broker.traces.collector import Collector
 from demo.faults import Behaviour, Fault, Signed
 from demo.keys import KeyPair, make_key_pair
-from demo.people import PEOPLE
+from demo.people import ACME
 from demo.saml_answer import Identity, SignedOn, write_answer, write_refusal
 from demo.saml_metadata import ServiceProvider, write_identity_provider
 from demo.saml_request import AuthnRequest
@@ -37,7 +37,7 @@ REQUEST = AuthnRequest(
     passive=False,
     contexts=(),
 )
-ALICE = SignedOn(PEOPLE["alice"], NOW, "_session")
+ALICE = SignedOn(ACME["alice"], NOW, "_session")
 
 
 def answer(**behaviour: object) -> bytes:
@@ -68,7 +68,7 @@ def test_each_honest_variant_is_accepted(signed: Signed, encrypted: bool) -> Non
 
 
 def test_a_person_keeps_the_identifier_and_shares_it_with_nobody() -> None:
-    bob = SignedOn(PEOPLE["bob"], NOW, "_session")
+    bob = SignedOn(ACME["bob"], NOW, "_session")
     raw = write_answer(REQUEST, bob, identity=IDENTITY, behaviour=Behaviour(), now=NOW)
     assert verify(answer()).subject == verify(answer()).subject != verify(raw).subject
 
