@@ -5,6 +5,7 @@ What no party could be called is asked neither of the memory, which strangers wo
 
 from collections.abc import Callable
 
+from broker import limits
 from broker.registry import values
 from broker.registry.cache import parties
 from broker.registry.models import Client, Domain, HomeRealmDomain, IdentityProvider, ServiceProvider
@@ -78,6 +79,8 @@ def proved_domains(organisation_id: int) -> frozenset[str]:
 
 def find_service_provider(entity_id: str) -> ServiceProvider | None:
     """The SAML face under `entity_id`, with its application, enabled or not; None when there is none."""
+    if not 0 < len(entity_id) <= limits.SAML_ENTITY_ID_CHARS:
+        return None
     return parties.get(
         ("service_provider", entity_id),
         lambda: ServiceProvider.objects.select_related("application").filter(entity_id=entity_id).order_by().first(),
@@ -86,6 +89,8 @@ def find_service_provider(entity_id: str) -> ServiceProvider | None:
 
 def find_service_provider_of(slug: str) -> ServiceProvider | None:
     """The SAML face of the application under `slug`, with the application; None when there is none."""
+    if not _can_be(values.slug, slug):
+        return None
     return parties.get(
         ("service_provider_of", slug),
         lambda: (

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from federation.downstream import oidc
+from federation.downstream import oidc, saml
 from federation.downstream.base import Downstream
 
-DOORS: Mapping[str, Downstream] = {oidc.PROTOCOL: oidc}
+DOORS: Mapping[str, Downstream] = {oidc.PROTOCOL: oidc, saml.PROTOCOL: saml}
 
 
 def downstream_for(asked: dict[str, Any]) -> Downstream:

@@ -15,6 +15,7 @@ from broker import limits
 from broker.errors import BrokerError
 from federation.saml.names import DEFLATE
 from federation.saml.parsing import decode_post
+from federation.saml.request_refusals import refused_as_request
 
 READ = ("SAMLRequest", "RelayState", "SigAlg", "Signature", "SAMLEncoding")
 SIGNED = ("SAMLRequest", "RelayState", "SigAlg")
@@ -42,10 +43,11 @@ class CarriedRequest:
     query_signature: QuerySignature | None = None
 
 
+@refused_as_request()
 def read_redirect(raw_query: str) -> CarriedRequest:
     """A request by HTTP-Redirect; `raw_query` is the query as it stood in the address, undecoded.
 
-    Raises request.malformed, saml.encoding, saml.too_large and saml_idp.relay_state.
+    Raises request.malformed, saml_idp.encoding, saml_idp.too_large and saml_idp.relay_state.
     """
     raw_values = _raw_values(raw_query)
     if _text(raw_values, "SAMLEncoding") not in ("", DEFLATE):
@@ -57,10 +59,11 @@ def read_redirect(raw_query: str) -> CarriedRequest:
     )
 
 
+@refused_as_request()
 def read_form(fields: Mapping[str, Sequence[str]]) -> CarriedRequest:
     """A request by HTTP-POST; `fields` are the form's, each with all its values.
 
-    Raises request.malformed, saml.encoding, saml.too_large and saml_idp.relay_state.
+    Raises request.malformed, saml_idp.encoding, saml_idp.too_large and saml_idp.relay_state.
     """
     for name in ("SAMLRequest", "RelayState"):
         values = fields.get(name, ())

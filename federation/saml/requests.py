@@ -5,8 +5,7 @@ there is one. A request that comes twice is answered twice, to the same place: i
 without the person's own sign-on, so IDs are not remembered.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,6 +24,7 @@ from federation.saml.names import BINDING_POST, NAME_ID_ENTITY
 from federation.saml.parsing import parse_message
 from federation.saml.query_signature import verify_query
 from federation.saml.redaction import redacted
+from federation.saml.request_refusals import refused_as_request
 from federation.saml.request_structure import (
     CONTEXT_REFERENCES,
     NAME_ID_POLICY,
@@ -126,25 +126,6 @@ def verify_request(
         case = RequestCase(root, is_signed, expectation)
         run_checks(REQUEST_POLICY, case, trace=trace, subject="request")
         return _read(case, relay_state=unverified.carried.relay_state)
-
-
-@contextmanager
-def refused_as_request() -> Iterator[None]:
-    """Say of an application's request what a `saml.` code says of an identity provider's answer.
-
-    The steps are the same; who can mend what they find is not.
-    """
-    try:
-        yield
-    except BrokerError as refusal:
-        if not refusal.code.startswith("saml."):
-            raise
-        raise BrokerError(
-            refusal.code.replace("saml.", "saml_idp.", 1),
-            detail=refusal.detail,
-            expected=refusal.expected,
-            actual=refusal.actual,
-        ) from refusal
 
 
 def check_signed(case: RequestCase) -> Compared:

@@ -17,6 +17,8 @@ from broker.http import actor_from, adopt_trace_id, trace_id_of
 from broker.traces.collector import Collector
 from broker.traces.models import Trace
 from broker.traces.services import save_trace
+from federation.assertions import Answer
+from federation.downstream.adapters import downstream_for
 
 log = structlog.get_logger(__name__)
 
@@ -37,8 +39,8 @@ class Attempt:
     """Whether its refusal is stored already."""
     asked: dict[str, Any] = field(default_factory=dict)
     """What the application asked, once a stored login request is at hand."""
-    return_url: str = ""
-    """Where the error page may lead back to."""
+    returns_to: dict[str, Any] = field(default_factory=dict)
+    """What the application asked to which the error page may lead back; empty: to none."""
     is_test: bool = False
     """Whether it signs nobody on, but tries an identity provider out."""
     result_url: str = ""
@@ -112,7 +114,7 @@ class traced:  # noqa: N801 - a decorator
                     attempt.save_refusal(error)
                     if attempt.result_url:
                         return HttpResponseRedirect(attempt.result_url)
-                    return self.page(request, error, return_url=attempt.return_url)
+                    return self.page(request, error, way_back=_way_back(attempt, error))
                 if attempt.trace.entries and not attempt.is_over:
                     attempt.save()
             except (OperationalError, InterfaceError) as error:
@@ -121,3 +123,14 @@ class traced:  # noqa: N801 - a decorator
             return response
 
         return run
+
+
+def _way_back(attempt: Attempt, error: BrokerError) -> Answer | None:
+    """How the person goes back to the application, which then hears of the refusal in its own protocol."""
+    if not attempt.returns_to:
+        return None
+    try:
+        return downstream_for(attempt.returns_to).refuse(attempt.returns_to, error)
+    except BrokerError:
+        # Without a key to sign with there is no way back, and still a page.
+        return None

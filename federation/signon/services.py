@@ -175,12 +175,6 @@ def refuse(asked: dict[str, Any], error: BrokerError) -> Answer:
     return downstream_for(asked).refuse(asked, error)
 
 
-def return_url(login: LoginRequest) -> str:
-    """Where a person can go back to the application after a refusal; empty when only a form could carry it."""
-    answer = downstream_for(login.asked).refuse(login.asked, BrokerError("signon.unknown"))
-    return answer.url if answer.fields is None else ""
-
-
 def forget_expired(*, now: datetime) -> int:
     """Delete sign-ons whose time is over. Returns how many."""
     deleted, _ = LoginRequest.objects.filter(expires_at__lt=now - limits.LOGIN_REQUEST_LIFETIME).delete()
@@ -257,7 +251,7 @@ def _judge(
 ) -> Step:
     """Verify the answer to a sign-on that is consumed, and do what follows from it."""
     if login.purpose == LoginRequest.Purpose.SIGN_ON:
-        attempt.return_url = return_url(login)
+        attempt.returns_to = login.asked
     assertion = connector_for(identity_provider).finish(
         identity_provider, question(login, identity_provider), raw_answer, trace=attempt.trace
     )

@@ -20,6 +20,7 @@ from broker.http import no_store, refusal_json, trace_id_of
 from broker.registry.models import Application
 from broker.registry.services import find_home_realm
 from broker.sessions.services import find_live_session
+from federation.assertions import Answer
 from federation.claims.authority import scope_of
 from federation.signon import cookies, services
 from federation.signon.attempts import Attempt, traced
@@ -30,7 +31,7 @@ log = structlog.get_logger(__name__)
 MACHINE_PATHS = ("/oauth/token", "/oauth/userinfo", "/oauth/jwks", "/.well-known/", "/health/", "/metrics")
 
 
-def refusal_page(request: HttpRequest, error: BrokerError, *, return_url: str = "") -> HttpResponse:
+def refusal_page(request: HttpRequest, error: BrokerError, *, way_back: Answer | None = None) -> HttpResponse:
     """A refusal as a person reads it: what happened, who can mend it and how, the code and the trace id.
 
     A machine's address answers in JSON.
@@ -38,7 +39,7 @@ def refusal_page(request: HttpRequest, error: BrokerError, *, return_url: str = 
     if request.path.startswith(MACHINE_PATHS):
         response = refusal_json(error, trace_id=trace_id_of(request))
     else:
-        context = {"refusal": error.refusal, "trace_id": trace_id_of(request), "return_url": return_url}
+        context = {"refusal": error.refusal, "trace_id": trace_id_of(request), "way_back": way_back}
         response = no_store(render(request, "signon/error.html", context, status=error.status))
     if error.status in {429, 503}:
         response["Retry-After"] = "30"

@@ -1,0 +1,13 @@
+"""Our own addresses towards SAML applications: the same for all of them."""
+
+from django.conf import settings
+
+
+def entity_id() -> str:
+    """Our entityID: the address of our metadata."""
+    return f"{settings.BROKER_BASE_URL}/saml/idp/metadata"
+
+
+def sso_url() -> str:
+    """Where AuthnRequests arrive, by either binding."""
+    return f"{settings.BROKER_BASE_URL}/saml/idp/sso"
