@@ -92,7 +92,8 @@ def complete(
 ) -> Step:
     """The browser came back with the answer that `receive` stored: judge it, and answer the application."""
     login = _find_login_at(identity_provider, relay_state, browser=browser, attempt=attempt)
-    if not _consume(login, State.ANSWERED):
+    # The row is taken as it was read: an answer that came between the two is not in our hands yet.
+    if login.state != State.ANSWERED or not _consume(login, State.ANSWERED):
         raise BrokerError("saml.replayed", detail=f"login request is {login.state}")
     raw_answer = crypto.unseal(login.raw_answer, context=_answer_place(login.relay_state)).decode()
     return _judge(login, identity_provider, raw_answer, session=session, attempt=attempt)

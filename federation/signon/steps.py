@@ -5,6 +5,7 @@ import secrets
 import uuid
 from dataclasses import dataclass, replace
 
+from broker.errors import BrokerError
 from broker.registry.models import IdentityProvider
 from federation.assertions import Answer
 from federation.signon.attempts import Attempt
@@ -12,6 +13,7 @@ from federation.signon.judging import question
 from federation.signon.models import LoginRequest
 from federation.upstream.connectors import connector_for
 
+State = LoginRequest.State
 RELAY_STATE_BYTES = 24
 _RELAY_STATE = re.compile(r"[A-Za-z0-9_-]{32}", re.ASCII)
 
@@ -39,12 +41,23 @@ def is_relay_state(text: str) -> bool:
 def send_upstream(
     login: LoginRequest, identity_provider: IdentityProvider, *, attempt: Attempt, login_hint: str = ""
 ) -> Step:
-    """Store that this identity provider is asked now, and ask it. An answer to an earlier question counts no more."""
+    """Store that this identity provider is asked now, and ask it. An answer to an earlier question counts no more.
+
+    Raises BrokerError("signon.unknown") when an answer came meanwhile: a sign-on that was judged does not begin anew.
+    """
     attempt.connection = identity_provider.slug
+    is_new = login._state.adding
     login.identity_provider = identity_provider
     login.upstream_request_id = f"_{uuid.uuid4().hex}{secrets.token_hex(4)}"
-    login.state = LoginRequest.State.WAITING
-    login.save()
+    login.state = State.WAITING
+    if is_new:
+        login.save(force_insert=True)
+    else:
+        unanswered = LoginRequest.objects.filter(pk=login.pk, state__in=[State.CHOOSING, State.WAITING])
+        if not unanswered.update(
+            identity_provider=identity_provider, upstream_request_id=login.upstream_request_id, state=login.state
+        ):
+            raise BrokerError("signon.unknown", expected="a sign-on without an answer", actual="answered meanwhile")
     asked = replace(question(login, identity_provider), login_hint=login_hint)
     answer = connector_for(identity_provider).start(identity_provider, asked, trace=attempt.trace)
     return Step(answer=answer, login=login)
