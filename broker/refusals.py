@@ -156,8 +156,8 @@ CATALOGUE: tuple[Refusal, ...] = (
         "saml.stale",
         400,
         "The answer was issued too long ago.",
-        _PERSON,
-        "Start the sign-on again from the application.",
+        _IDP,
+        "Compare the clocks of both sides; then start the sign-on again from the application.",
     ),
     Refusal(
         "saml.authentication_too_old",

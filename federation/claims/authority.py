@@ -29,7 +29,7 @@ def check_authority(
     asserted = frozenset(scope.lower() for scope in identity_provider.asserted_scopes)
     allowed = proved & asserted if asserted else proved
     kept = dict(claims)
-    for claim in claims.keys() & (SCOPED_CLAIMS | PERHAPS_SCOPED_CLAIMS):
+    for claim in sorted(claims.keys() & (SCOPED_CLAIMS | PERHAPS_SCOPED_CLAIMS)):
         values = claims[claim]
         inside = tuple(value for value in values if lies_within(claim, value, allowed))
         if inside != values:
