@@ -19,6 +19,12 @@ log = structlog.get_logger(__name__)
 TRACE_HEADER = "Countersign-Trace"
 CONTENT_LENGTH_DIGITS = 18
 """Longer numbers are nobody's length; Python refuses to read very long ones at all."""
+BODY_BYTES = {
+    "/saml/": limits.SAML_POST_BYTES,
+    "/admin/login/": limits.FORM_BYTES,
+    "/admin/": limits.CONSOLE_POST_BYTES,
+}
+"""The greatest body by the first prefix of the path that fits; `limits.FORM_BYTES` elsewhere."""
 _TRACE_KEY = "countersign.trace_id"
 
 
@@ -114,7 +120,7 @@ def check_size(request: HttpRequest) -> None:
         raise BrokerError("request.malformed", expected="Content-Length in digits")
     if meta.get("HTTP_TRANSFER_ENCODING"):
         raise BrokerError("request.malformed", expected="a Content-Length, not a transfer encoding")
-    bound = limits.SAML_POST_BYTES if request.path.startswith("/saml/") else limits.FORM_BYTES
+    bound = next((size for prefix, size in BODY_BYTES.items() if request.path.startswith(prefix)), limits.FORM_BYTES)
     if int(length) > bound:
         code = "request.too_large"
         if request.path.startswith("/saml/"):

@@ -51,6 +51,8 @@ RSA_BITS_MIN = 2048
 # Requests
 FORM_BYTES = 64 * 1024
 """A POST to a token, userinfo or sign-on endpoint."""
+CONSOLE_POST_BYTES = SAML_METADATA_BYTES + FORM_BYTES
+"""A POST of an operator, who pastes or uploads metadata."""
 QUERY_BYTES = 16 * 1024
 PARAMETER_CHARS = 8 * 1024
 COOKIE_BYTES = 8 * 1024

@@ -119,7 +119,8 @@ CSRF_FAILURE_VIEW = "federation.signon.views.pages.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [BROKER_BASE_URL]
 SSO_COOKIE_NAME = f"{_PREFIX}countersign-session"
 FLOW_COOKIE_NAME = f"{_PREFIX}countersign-flow"
-DATA_UPLOAD_MAX_MEMORY_SIZE = limits.SAML_POST_BYTES
+# The limit of each path stands before it (broker.http).
+DATA_UPLOAD_MAX_MEMORY_SIZE = limits.CONSOLE_POST_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 # Pages for people. No form-action: browsers enforce it along redirects, and sign-on forms lead to other sites.
 CONTENT_SECURITY_POLICY = {
@@ -288,6 +289,8 @@ METADATA_READERS = {
     "service_provider": "federation.saml.metadata.read_service_provider",
     "openid_provider": "federation.upstream.discovery.read_discovery",
 }
+# The console's pages about a connection, by the names of their addresses.
+CONNECTION_PAGES = {"connect": "connect_identity_provider", "test": "test_connection"}
 EVENT_HEAD_SIGNER = "broker.keys.services.sign_event_head"
 EVENT_HEAD_VERIFIER = "broker.keys.services.verify_event_head"
 TRACE_ID_MAKER = "broker.traces.services.make_trace_id"

@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 
 urlpatterns = [
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/connections/", include("federation.connecting.urls")),  # the wizard
     path("admin/connections/", include("federation.signon.console_urls")),  # the test of a connection
     path("admin/", admin.site.urls),
     path("", include("federation.signon.urls")),  # /, /signon/…, /saml/sp/…, /oauth/authorize

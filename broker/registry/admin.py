@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import Any, ClassVar, cast
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -80,6 +82,8 @@ class IdentityProviderAdmin(PartyAdmin):
         "retired_at",
     )
     retire_with = staticmethod(identity_providers.retire_identity_provider)
+    actions_list: ClassVar = ["connect"]
+    actions_detail: ClassVar = ["test", "retire"]
     list_display = ("slug", "name", "organisation", "enabled", "certificate_ends", "last_login", "issuer")
     list_filter = (LiveFilter, "enabled", "organisation")
     list_select_related = ("organisation",)
@@ -91,6 +95,17 @@ class IdentityProviderAdmin(PartyAdmin):
         of_this = links.filter(identity_provider=OuterRef("pk")).order_by().values("identity_provider")
         last_login = Subquery(of_this.annotate(at=Max("last_used_at")).values("at"))
         return IdentityProvider.objects.annotate(last_login=last_login)
+
+    @action(description="Connect an identity provider", icon="add_link", permissions=["add"])
+    def connect(self, request: HttpRequest) -> HttpResponse:
+        """On to the pages that lead through it."""
+        return HttpResponseRedirect(reverse(settings.CONNECTION_PAGES["connect"]))
+
+    @action(description="Test", icon="network_check", permissions=["change"])
+    def test(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """On to the page that tries it out."""
+        identity_provider = get_object_or_404(IdentityProvider, pk=object_id, retired_at=None)
+        return HttpResponseRedirect(reverse(settings.CONNECTION_PAGES["test"], args=[identity_provider.slug]))
 
     @admin.display(description="last sign-on")
     def last_login(self, identity_provider: Any) -> Any:

@@ -81,10 +81,7 @@ def begin_test(login: LoginRequest, *, attempt: Attempt) -> Step:
 def is_under_test(identity_provider: IdentityProvider, *, relay_state: str) -> bool:
     """Whether an answer under this handle belongs to a test, which a disabled identity provider may answer too."""
     tests = LoginRequest.objects.filter(
-        relay_state=relay_state,
-        identity_provider=identity_provider,
-        purpose=Purpose.TEST,
-        expires_at__gt=timezone.now(),
+        relay_state=relay_state, identity_provider=identity_provider, purpose=Purpose.TEST
     )
     return is_relay_state(relay_state) and tests.exists()
 
@@ -119,6 +116,8 @@ def mark_attempt(login: LoginRequest, *, attempt: Attempt) -> None:
 
 
 def _rehearse(identity_provider: IdentityProvider, judged: Judged, *, attempt: Attempt) -> None:
+    # As it would be once people are sent there: nothing is released of an identity provider that is not enabled.
+    IdentityProvider.objects.filter(pk=identity_provider.pk).update(enabled=True)
     assertion = judged.assertion
     is_linked = find_linked_identity(identity_provider, issuer=assertion.issuer, subject=assertion.subject) is not None
     person = identify(identity_provider, judged, attempt=attempt)
@@ -128,7 +127,10 @@ def _rehearse(identity_provider: IdentityProvider, judged: Judged, *, attempt: A
         released = release_claims(person=person, application=application, scopes=CLAIMS_OF_SCOPE)
         attempt.trace.note(
             f"{RELEASE_NOTE}{application.slug}",
-            **{claim: ", ".join(value) if isinstance(value, list) else value for claim, value in released.items()},
+            **{
+                claim: ", ".join(value) if isinstance(value, list) else value
+                for claim, value in sorted(released.items())
+            },
         )
 
 

@@ -1,5 +1,6 @@
 """What the hall expects of an upstream door."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -27,6 +28,10 @@ class UpstreamRequest:
 
 class Connector(Protocol):
     """One protocol that identity providers speak."""
+
+    def our_addresses(self, identity_provider: IdentityProvider) -> Mapping[str, str]:
+        """What the other side has to register of us, by the name that it has there."""
+        ...
 
     def start(self, identity_provider: IdentityProvider, request: UpstreamRequest, *, trace: Collector) -> Answer:
         """How the browser carries our question there."""

@@ -1,6 +1,7 @@
 """The door to SAML identity providers: our AuthnRequest out, their Response in."""
 
 import base64
+from collections.abc import Mapping
 from datetime import timedelta
 
 from django.utils import timezone
@@ -22,7 +23,7 @@ from federation.saml.guard import verify_response
 from federation.saml.parsing import decode_post
 from federation.saml.publication import write_service_provider
 from federation.saml.verified import VerifiedResponse
-from federation.upstream.addresses import acs_url, entity_id
+from federation.upstream.addresses import acs_url, entity_id, metadata_url
 from federation.upstream.base import UpstreamRequest
 
 ATTRIBUTE_RULE = "attribute:"
@@ -30,6 +31,14 @@ ATTRIBUTE_RULE = "attribute:"
 
 class SAMLConnector:
     """SAML 2.0 Web Browser SSO as a service provider (SAML profiles section 4.1)."""
+
+    def our_addresses(self, identity_provider: IdentityProvider) -> Mapping[str, str]:
+        """Our metadata, which holds the other two."""
+        return {
+            "Metadata": metadata_url(identity_provider),
+            "entityID": entity_id(identity_provider),
+            "Assertion consumer service": acs_url(identity_provider),
+        }
 
     def start(self, identity_provider: IdentityProvider, request: UpstreamRequest, *, trace: Collector) -> Answer:
         """An AuthnRequest by the binding of the provider's metadata, signed unless it is set otherwise."""

@@ -19,6 +19,7 @@ from federation.signon.attempts import Attempt, traced
 from federation.signon.results import read_result
 from federation.signon.views.answers import follow
 from federation.signon.views.pages import refusal_page
+from federation.upstream.connectors import connector_for
 
 
 @require_safe
@@ -40,6 +41,7 @@ def test_connection(request: HttpRequest, slug: str) -> HttpResponse:
         "title": "Test a connection",
         "identity_provider": identity_provider,
         "address": tests.address_of(login),
+        "addresses": connector_for(identity_provider).our_addresses(identity_provider),
     }
     response = render(request, "admin/connections/test.html", context)
     cookies.set_flow_browser(response, browser)
