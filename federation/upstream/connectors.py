@@ -2,9 +2,13 @@
 
 from broker.registry.models import IdentityProvider
 from federation.upstream.base import Connector
+from federation.upstream.oidc import OIDCConnector
 from federation.upstream.saml import SAMLConnector
 
-_CONNECTORS: dict[str, Connector] = {IdentityProvider.Protocol.SAML: SAMLConnector()}
+_CONNECTORS: dict[str, Connector] = {
+    IdentityProvider.Protocol.SAML: SAMLConnector(),
+    IdentityProvider.Protocol.OIDC: OIDCConnector(),
+}
 
 
 def connector_for(identity_provider: IdentityProvider) -> Connector:
