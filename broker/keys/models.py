@@ -14,13 +14,13 @@ class SigningKey(models.Model):
     """
 
     class Use(models.TextChoices):
-        TOKEN = "token"
-        SAML_SIGNING = "saml_signing"
-        SAML_ENCRYPTION = "saml_encryption"
+        TOKEN = "token", "Tokens"
+        SAML_SIGNING = "saml_signing", "SAML signing"
+        SAML_ENCRYPTION = "saml_encryption", "SAML encryption"
 
     class Algorithm(models.TextChoices):
-        RS256 = "RS256"
-        ES256 = "ES256"
+        RS256 = "RS256", "RS256"
+        ES256 = "ES256", "ES256"
 
     class State(models.TextChoices):
         ANNOUNCED = "announced"

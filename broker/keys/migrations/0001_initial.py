@@ -17,8 +17,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('kid', models.CharField(max_length=64, unique=True)),
-                ('use', models.CharField(choices=[('token', 'Token'), ('saml_signing', 'Saml Signing'), ('saml_encryption', 'Saml Encryption')], max_length=16)),
-                ('algorithm', models.CharField(choices=[('RS256', 'Rs256'), ('ES256', 'Es256')], max_length=8)),
+                ('use', models.CharField(choices=[('token', 'Tokens'), ('saml_signing', 'SAML signing'), ('saml_encryption', 'SAML encryption')], max_length=16)),
+                ('algorithm', models.CharField(choices=[('RS256', 'RS256'), ('ES256', 'ES256')], max_length=8)),
                 ('state', models.CharField(choices=[('announced', 'Announced'), ('active', 'Active'), ('retired', 'Retired')], max_length=16)),
                 ('private_key_sealed', models.TextField(blank=True)),
                 ('public_key', models.TextField(help_text='SubjectPublicKeyInfo, PEM')),

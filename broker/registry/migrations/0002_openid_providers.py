@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='identityprovider',
             name='authentication',
-            field=models.CharField(blank=True, choices=[('client_secret_basic', 'Client Secret Basic'), ('client_secret_post', 'Client Secret Post'), ('private_key_jwt', 'Private Key Jwt')], db_default='', default='', max_length=24),
+            field=models.CharField(blank=True, choices=[('client_secret_basic', 'client_secret_basic'), ('client_secret_post', 'client_secret_post'), ('private_key_jwt', 'private_key_jwt')], db_default='', default='', max_length=24),
         ),
         migrations.AddField(
             model_name='identityprovider',

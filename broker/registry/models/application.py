@@ -11,9 +11,9 @@ class Application(Party):
     """A business system. Its SAML face is a ServiceProvider, its OpenID face a Client of kind sign_on."""
 
     class Kind(models.TextChoices):
-        ERP = "erp"
-        CRM = "crm"
-        HR = "hr"
+        ERP = "erp", "ERP"
+        CRM = "crm", "CRM"
+        HR = "hr", "HR"
         OTHER = "other"
 
     kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.OTHER)

@@ -11,14 +11,14 @@ class Client(models.Model):
     """A client as OAuth knows it. Secrets are rows of their own, so that two can live side by side."""
 
     class Kind(models.TextChoices):
-        SIGN_ON = "sign_on"
+        SIGN_ON = "sign_on", "Sign-on"
         SERVICE = "service"
 
     class Authentication(models.TextChoices):
-        CLIENT_SECRET_BASIC = "client_secret_basic"
-        CLIENT_SECRET_POST = "client_secret_post"
-        PRIVATE_KEY_JWT = "private_key_jwt"
-        TLS_CLIENT_AUTH = "tls_client_auth"
+        CLIENT_SECRET_BASIC = "client_secret_basic", "client_secret_basic"
+        CLIENT_SECRET_POST = "client_secret_post", "client_secret_post"
+        PRIVATE_KEY_JWT = "private_key_jwt", "private_key_jwt"
+        TLS_CLIENT_AUTH = "tls_client_auth", "tls_client_auth"
 
     class PKCE(models.TextChoices):
         REQUIRED = "required"
@@ -29,8 +29,8 @@ class Client(models.Model):
         PAIRWISE = "pairwise"
 
     class Algorithm(models.TextChoices):
-        RS256 = "RS256"
-        ES256 = "ES256"
+        RS256 = "RS256", "RS256"
+        ES256 = "ES256", "ES256"
 
     class Enforcement(models.TextChoices):
         OBSERVE = "observe"

@@ -15,8 +15,8 @@ class IdentityProvider(Party):
     """An identity provider of one organisation. The UUID, never the slug, is part of a linked identity's key."""
 
     class Protocol(models.TextChoices):
-        SAML = "saml"
-        OIDC = "oidc"
+        SAML = "saml", "SAML"
+        OIDC = "oidc", "OpenID Connect"
 
     class UnknownPerson(models.TextChoices):
         CREATE = "create"
@@ -31,9 +31,9 @@ class IdentityProvider(Party):
     class Authentication(models.TextChoices):
         """How we prove to an OpenID provider who we are (OpenID Connect Core 9)."""
 
-        CLIENT_SECRET_BASIC = "client_secret_basic"
-        CLIENT_SECRET_POST = "client_secret_post"
-        PRIVATE_KEY_JWT = "private_key_jwt"
+        CLIENT_SECRET_BASIC = "client_secret_basic", "client_secret_basic"
+        CLIENT_SECRET_POST = "client_secret_post", "client_secret_post"
+        PRIVATE_KEY_JWT = "private_key_jwt", "private_key_jwt"
 
     class AssertionAudience(models.TextChoices):
         """Whom our client assertion names as its audience."""

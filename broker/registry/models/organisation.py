@@ -20,7 +20,7 @@ class Domain(models.Model):
     """A domain for which an organisation's identity providers may speak, once it is proved."""
 
     class Proof(models.TextChoices):
-        DNS = "dns"
+        DNS = "dns", "DNS"
         OPERATOR = "operator"
 
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="domains")

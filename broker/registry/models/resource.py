@@ -11,8 +11,8 @@ class Resource(models.Model):
     """A protected API (RFC 8707 resource) with its scopes."""
 
     class Algorithm(models.TextChoices):
-        RS256 = "RS256"
-        ES256 = "ES256"
+        RS256 = "RS256", "RS256"
+        ES256 = "ES256", "ES256"
 
     identifier = models.CharField(max_length=512, unique=True)
     scopes = models.JSONField(default=dict, help_text="{scope: what it allows}")
