@@ -1,23 +1,37 @@
 """Characters, encodings and lengths that only some databases, decoders and answers take."""
 
+import io
 import logging
 from urllib.parse import urlencode
 
 import pytest
-from django.db import OperationalError, connection
+from django.core.signals import request_started
+from django.db import OperationalError, close_old_connections, connection
 from django.test import Client as Http
+from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from broker.directory.models import Identifier, Person
 from broker.errors import BrokerError
 from broker.registry.cache import parties
 from broker.traces.models import Trace
 from broker.traces.services import read_trace
+from broker.wsgi import application
 from federation.signon.views import pages
 from tests.factories import make_identity_provider
 from tests.flows.stage import ATTRIBUTES, REDIRECT_URI, Browser, answer_of, make_company
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _requests_leave_the_test_its_connection():
+    """As Django's test client has it: a request would close the connection that holds the test's transaction."""
+    request_started.disconnect(close_old_connections)
+    yield
+    request_started.connect(close_old_connections)
 
 
 @pytest.fixture
@@ -143,3 +157,77 @@ def test_what_fills_its_column_is_kept(company):
     said = {"subject": "é" * 512, "context": "urn:" + "x" * 296, "session_index": ASTRAL}
     answer_of(company.sign_on(Browser(), attributes=full, **said))
     assert Identifier.objects.get().value == full["mail"][0]
+
+
+PATHS = [
+    "/",
+    "/signon/choose",
+    "/signon/test",
+    "/saml/sp/acme-idp/acs",
+    "/saml/sp/acme-idp/metadata",
+    "/oauth/authorize",
+    "/oauth/token",
+    "/oauth/userinfo",
+    "/oauth/jwks",
+    "/oauth/logout",
+    "/oauth/logout/confirm",
+    "/.well-known/openid-configuration",
+    "/health/ready",
+]
+NAMES = [
+    *("client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "prompt", "max_age", "login_hint"),
+    *("code_challenge", "code_challenge_method", "response_mode", "idp_hint", "id_token_hint", "acr_values", "request"),
+    *("flow", "email", "search", "identity_provider", "SAMLResponse", "RelayState", "asked", "grant_type", "code"),
+    *("post_logout_redirect_uri", "client_secret", "refresh_token", "code_verifier", "access_token", "resource", "\0"),
+]
+PIECES = st.binary(max_size=12) | st.sampled_from(
+    [
+        *(b"\0", b"%00", b"%ed%a0%80", b"%ff", b"\xf0\x9f\x92\xa5", b"a" * 300, b"9" * 400, b"-1", b"{}", b"PHI+"),
+        *(b"openid", b"none", b"acme-idp", b"a@acme.example", b"a.b.c", b"k1.", b"k1.AAAA", b"authorization_code"),
+    ]
+)
+QUERIES = st.lists(st.tuples(st.sampled_from(NAMES), PIECES), max_size=6).map(
+    lambda pairs: b"&".join(name.encode() + b"=" + value for name, value in pairs)
+)
+KINDS = ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "multipart/form-data", "text/xml", ""]
+PARTS = QUERIES | st.binary(max_size=40).map(
+    lambda value: b'--x\r\nContent-Disposition: form-data; name="flow"\r\n\r\n' + value + b"\r\n--x--\r\n"
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(
+        [
+            *("HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_HOST", "HTTP_ORIGIN", "HTTP_REFERER", "HTTP_RANGE"),
+            *("HTTP_IF_NONE_MATCH", "HTTP_ACCEPT_LANGUAGE", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO"),
+        ]
+    ),
+    PIECES.map(lambda value: value.decode("latin-1"))
+    | st.sampled_from(
+        ["Basic ", "Basic Og==", "Basic \xff", "Bearer a.b.c", "Bearer \xff", "countersign-session=\xff"]
+    ),
+    max_size=3,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    method=st.sampled_from(["GET", "POST", "POST", "HEAD", "PUT", "OPTIONS", "X"]),
+    path=st.sampled_from(PATHS),
+    query=QUERIES,
+    kind=st.sampled_from(KINDS),
+    body=PARTS,
+    headers=HEADERS,
+)
+def test_nothing_that_is_sent_makes_us_stumble(company, method, path, query, kind, body, headers):
+    environ = RequestFactory()._base_environ(
+        REQUEST_METHOD=method,
+        PATH_INFO=path,
+        QUERY_STRING=query.decode("latin-1"),
+        CONTENT_TYPE=kind,
+        CONTENT_LENGTH=str(len(body)),
+        **headers | {"wsgi.input": io.BytesIO(body)},
+    )
+    seen: list[str] = []
+    with CaptureQueriesContext(connection) as captured:
+        application(environ, lambda line, _headers: seen.append(line))
+    assert seen[0].split()[0] < "500", (seen, method, path, query, kind, body, headers)
+    assert not any("\0" in query["sql"] for query in captured)
