@@ -16,6 +16,8 @@ from federation.saml.instants import parse_instant
 from federation.saml.names import NAME_ID_ENTITY, STATUS_SUCCESS
 from federation.saml.structure import ISSUER, STATUS, STATUS_CODE, STATUS_MESSAGE
 
+NO_REQUEST = "no InResponseTo: nobody asked"
+
 
 @dataclass(frozen=True, slots=True)
 class EnvelopeCase:
@@ -57,10 +59,10 @@ def check_destination(case: EnvelopeCase) -> Compared:
 
 
 def check_in_response_to(case: EnvelopeCase) -> Compared:
-    expected, actual = case.expectation.request_id, case.response.get("InResponseTo")
+    expected, actual = case.expectation.in_response_to, case.response.get("InResponseTo")
     if actual != expected and (actual is not None or case.is_signed):
-        raise BrokerError("saml.in_response_to", expected=expected, actual=actual)
-    return expected, actual
+        raise BrokerError("saml.in_response_to", expected=expected or NO_REQUEST, actual=actual)
+    return expected or NO_REQUEST, actual
 
 
 def check_age(case: EnvelopeCase) -> Compared:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from enum import Enum
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
@@ -25,6 +26,12 @@ class SubjectRule:
             raise ValueError("a companion needs an attribute beside which it stands")
 
 
+class NoRequest(Enum):
+    """The explicit word for an answer without a request: InResponseTo must then stand nowhere in it."""
+
+    UNSOLICITED = "unsolicited"
+
+
 @dataclass(frozen=True, slots=True)
 class ResponseExpectation:
     """Everything that an answer is compared with. Nothing in it comes from the message."""
@@ -35,8 +42,8 @@ class ResponseExpectation:
     audience: str
     """Our entityID towards this identity provider."""
     acs_url: str
-    request_id: str
-    """The ID of the AuthnRequest: an answer without a request is not verified here."""
+    request_id: str | NoRequest
+    """The ID of the AuthnRequest, or the word that there was none. Nothing stands for it by default."""
     now: datetime
     decryption_keys: Sequence[RSAPrivateKey]
     subject: SubjectRule
@@ -56,6 +63,11 @@ class ResponseExpectation:
             raise ValueError(f"a skew of {self.skew} is outside 0 to {limits.SAML_SKEW_MAX}")
         if self.now.utcoffset() is None:
             raise ValueError("now needs a time zone")
+
+    @property
+    def in_response_to(self) -> str | None:
+        """What InResponseTo must say; None: it must not stand there."""
+        return None if isinstance(self.request_id, NoRequest) else self.request_id
 
     @property
     def sha1_accepted(self) -> bool:

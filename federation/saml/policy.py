@@ -10,7 +10,7 @@ from broker import limits
 from broker.errors import BrokerError
 from federation.saml.checks import Compared
 from federation.saml.elements import children, find_child, get_child, text_of
-from federation.saml.envelope import compare_age, compare_issuer
+from federation.saml.envelope import NO_REQUEST, compare_age, compare_issuer
 from federation.saml.expectation import ResponseExpectation
 from federation.saml.instants import parse_instant
 from federation.saml.names import BEARER, SAML, clark
@@ -59,6 +59,17 @@ def check_bearer_confirmation(case: AssertionCase) -> Compared:
         raise refusals[0]
     methods = ", ".join(one.get("Method", "") for one in confirmations)
     raise BrokerError("saml.confirmation", expected=BEARER, actual=methods or "no SubjectConfirmation")
+
+
+def check_no_other_request(case: AssertionCase) -> Compared:
+    """An answer that nobody asked for names no request in any of its confirmations: it may be another's, stolen."""
+    if case.expectation.in_response_to is not None:
+        return "a request of ours", case.expectation.in_response_to
+    for confirmation in children(get_child(case.assertion, SUBJECT), SUBJECT_CONFIRMATION):
+        told = find_child(confirmation, SUBJECT_CONFIRMATION_DATA)
+        if told is not None and told.get("InResponseTo") is not None:
+            raise BrokerError("saml.in_response_to", expected=NO_REQUEST, actual=told.get("InResponseTo"))
+    return NO_REQUEST, "none"
 
 
 def check_audience(case: AssertionCase) -> Compared:
@@ -126,6 +137,7 @@ ASSERTION_POLICY = (
     check_issuer,
     check_age,
     check_bearer_confirmation,
+    check_no_other_request,
     check_audience,
     check_known_conditions,
     check_not_before,
@@ -144,9 +156,9 @@ def check_recipient(confirmation_data: etree._Element, expectation: ResponseExpe
 
 
 def check_confirmed_request(confirmation_data: etree._Element, expectation: ResponseExpectation) -> None:
-    actual = confirmation_data.get("InResponseTo")
-    if actual != expectation.request_id:
-        raise BrokerError("saml.in_response_to", expected=expectation.request_id, actual=actual)
+    expected, actual = expectation.in_response_to, confirmation_data.get("InResponseTo")
+    if actual != expected:
+        raise BrokerError("saml.in_response_to", expected=expected or NO_REQUEST, actual=actual)
 
 
 def check_confirmed_until(confirmation_data: etree._Element, expectation: ResponseExpectation) -> None:
