@@ -66,13 +66,14 @@ INSTALLED_APPS = [
 # through `broker.console.middleware`, so that a token request pays nothing for them.
 MIDDLEWARE = [
     "broker.http.TraceMiddleware",
-    "broker.http.LimitsMiddleware",
+    # These only mark the answer, that of the limits too.
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "broker.http.LimitsMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "broker.console.middleware.ConsoleMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
 TEMPLATES = [

@@ -254,3 +254,13 @@ def test_a_health_probe_may_come_by_any_address(client: Client) -> None:
 @pytest.mark.django_db
 def test_the_console_is_found_without_its_slash(client: Client) -> None:
     assert client.get("/admin")["Location"] == "/admin/"
+
+
+@pytest.mark.parametrize("request_", [{"QUERY_STRING": "x" * 20_000}, {"HTTP_HOST": "other.example"}])
+def test_what_the_limits_refuse_is_marked_like_every_page(request_) -> None:
+    answer = Client().get("/", **request_)
+    assert answer.status_code >= 400
+    assert "default-src 'none'" in answer["Content-Security-Policy"]
+    assert answer["X-Frame-Options"] == "DENY"
+    assert answer["X-Content-Type-Options"] == "nosniff"
+    assert answer["Countersign-Trace"]
