@@ -1,6 +1,7 @@
 """The main job: a person signs on at a SAML identity provider and arrives in an OpenID application."""
 
 from datetime import timedelta
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import time_machine
@@ -117,6 +118,20 @@ def test_a_second_application_needs_no_second_sign_on(company, browser):
     assert Session.objects.count() == 1
     assert Participant.objects.count() == 2
     assert LoginRequest.objects.count() == 1
+
+
+def test_a_request_by_post_finds_the_session_and_leaves_other_tabs_their_cookie(company, browser):
+    """A browser sends Lax cookies with the GET that follows another site's POST, and not with the POST itself."""
+    company.sign_on(browser)
+    asked = dict(parse_qsl(urlsplit(company.ask(browser, prompt="login").wsgi_request.get_full_path()).query))
+    posted = DjangoClient().post("/oauth/authorize", asked | {"prompt": "none"})
+    assert (posted.status_code, posted.cookies.output()) == (303, "")
+    assert "code" in answer_of(browser.get(posted["Location"]))
+
+
+def test_an_id_token_that_was_posted_is_put_into_no_address(company, browser):
+    posted = DjangoClient().post("/oauth/authorize", {"id_token_hint": "a.b.c"})
+    assert (posted.status_code, "Location" in posted) == (400, False)
 
 
 def test_prompt_login_goes_upstream_with_force_authn(company, browser):
