@@ -562,9 +562,9 @@ CATALOGUE: tuple[Refusal, ...] = (
     Refusal(
         "oauth.login_required",
         400,
-        "prompt=none was asked, but a sign-on page is needed.",
+        "A sign-on without any page was asked for, but a page is needed.",
         _APP,
-        "Send the person without prompt=none.",
+        "Send the person without prompt=none or IsPassive.",
     ),
     Refusal(
         "oauth.invalid_client",

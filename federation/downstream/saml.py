@@ -27,6 +27,7 @@ from federation.saml import names
 from federation.saml.bindings import CarriedRequest
 from federation.saml.checks import Compared, run_checks
 from federation.saml.encrypting import Recipient, choose_recipient
+from federation.saml.envelope import IdentityProviderRefused
 from federation.saml.metadata import ServiceProviderMetadata, read_registered_service_provider
 from federation.saml.publication import write_identity_provider
 from federation.saml.request_refusals import refused_as_request
@@ -49,8 +50,9 @@ STATUS_OF_CODE: Mapping[str, Status] = {
     "service.fault": (names.STATUS_RESPONDER,),
     "request.too_many": (names.STATUS_RESPONDER,),
 }
-"""What a refusal is called over the wire; one of an account or of authority is `RequestDenied`, else `AuthnFailed`."""
 DENIED = ("account.", "authority.")
+"""Refusals that are `RequestDenied`; every other one is `AuthnFailed`."""
+PASSED_ON = (names.STATUS_NO_PASSIVE, names.STATUS_NO_AUTHN_CONTEXT)
 
 
 class RequestRefused(BrokerError):
@@ -176,7 +178,7 @@ def respond(
         audience=face.entity_id,
         signer=saml_signing(),
         sign_response=face.sign != ServiceProvider.Sign.ASSERTION,
-        sign_assertion=face.sign != ServiceProvider.Sign.RESPONSE,
+        sign_assertion=face.sign != ServiceProvider.Sign.RESPONSE or metadata.wants_assertions_signed,
         recipient=recipient_of(face, metadata),
     )
     return _post(asked, raw)
@@ -184,22 +186,35 @@ def respond(
 
 def refuse(asked: dict[str, Any], error: BrokerError) -> Answer:
     """A signed Response with the status of a refusal (SAML core 3.2.2.2)."""
-    status = STATUS_OF_CODE.get(error.code)
-    if status is None:
-        reason = names.STATUS_REQUEST_DENIED if error.code.startswith(DENIED) else names.STATUS_AUTHN_FAILED
-        status = (names.STATUS_RESPONDER, reason)
-    return _post(asked, write_refusal(_envelope(asked), status, error.refusal.meaning, signer=saml_signing()))
+    message = error.refusal.meaning
+    return _post(asked, write_refusal(_envelope(asked), status_of(error), message, signer=saml_signing()))
+
+
+def status_of(error: BrokerError) -> Status:
+    """What a refusal is called over the wire; an identity provider's reason is passed on where it is one of ours."""
+    if isinstance(error, IdentityProviderRefused):
+        for reason in PASSED_ON:
+            if reason in error.status_codes:
+                return names.STATUS_RESPONDER, reason
+    if error.code in STATUS_OF_CODE:
+        return STATUS_OF_CODE[error.code]
+    reason = names.STATUS_REQUEST_DENIED if error.code.startswith(DENIED) else names.STATUS_AUTHN_FAILED
+    return names.STATUS_RESPONDER, reason
 
 
 def identity_provider_metadata() -> bytes:
-    """Our signed metadata towards applications."""
-    return write_identity_provider(
-        entity_id=entity_id(),
-        sso_url=sso_url(),
-        signing_certificates=saml_signing_certificates(),
-        scopes=every_proved_domain(),
-        name_id_formats=[FORMATS[kind] for kind in ServiceProvider.NameID],
-        signer=saml_signing(),
+    """Our signed metadata towards applications. Written once per change: it names every domain of everybody."""
+    certificates = saml_signing_certificates()
+    return parties.get(
+        ("identity_provider_metadata", certificates),
+        lambda: write_identity_provider(
+            entity_id=entity_id(),
+            sso_url=sso_url(),
+            signing_certificates=certificates,
+            scopes=every_proved_domain(),
+            name_id_formats=[FORMATS[kind] for kind in ServiceProvider.NameID],
+            signer=saml_signing(),
+        ),
     )
 
 

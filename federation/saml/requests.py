@@ -46,11 +46,8 @@ class UnverifiedRequest:
 
     root: etree._Element
     carried: CarriedRequest
-
-    @property
-    def unverified_issuer(self) -> str:
-        """Who it claims to come from: only to find whose keys and settings to judge it by."""
-        return text_of(get_child(self.root, ISSUER))
+    unverified_issuer: str
+    """Who it claims to come from: only to find whose keys and settings to judge it by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +96,7 @@ def parse_request(carried: CarriedRequest, *, trace: Collector) -> UnverifiedReq
                 raise
         trace.message(title, redacted(root))
         run_checks(REQUEST_STRUCTURE, root, trace=trace, subject="request")
-        return UnverifiedRequest(root, carried)
+        return UnverifiedRequest(root, carried, unverified_issuer=text_of(get_child(root, ISSUER)))
 
 
 def verify_request(
@@ -125,7 +122,8 @@ def verify_request(
             )
         case = RequestCase(root, is_signed, expectation)
         run_checks(REQUEST_POLICY, case, trace=trace, subject="request")
-        return _read(case, relay_state=unverified.carried.relay_state)
+        with recorded("request is understood", expected="values as SAML writes them", trace=trace):
+            return _read(case, relay_state=unverified.carried.relay_state)
 
 
 def check_signed(case: RequestCase) -> Compared:

@@ -32,7 +32,7 @@ packages() {
 }
 
 packages /usr/share/simplesamlphp/www/module.php=simplesamlphp php=php-cli openssl=openssl \
-	faketime=faketime node=nodejs npm=npm
+	faketime=faketime node=nodejs npm=npm xmlsec1=xmlsec1
 for extension in xml:dom sqlite3:pdo_sqlite mbstring:mbstring curl:curl; do
 	php -r "exit(extension_loaded('${extension#*:}') ? 0 : 1);" || packages "no such file=php-${extension%:*}"
 done

@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_GET, require_http_methods
 
 from broker.errors import BrokerError
 from broker.http import no_store, trace_id_of
@@ -44,7 +44,7 @@ def single_sign_on(request: HttpRequest, attempt: Attempt) -> HttpResponse:
     return no_store(SeeOther(f"{reverse('continue_saml_sign_on')}?{urlencode({'asked': sealed})}"))
 
 
-@require_safe
+@require_GET
 @traced("SAML authentication request, carried on", page=refusal_page)
 def continue_sign_on(request: HttpRequest, attempt: Attempt) -> HttpResponse:
     """GET /saml/idp/continue: the same browser, with its cookies."""
@@ -54,7 +54,7 @@ def continue_sign_on(request: HttpRequest, attempt: Attempt) -> HttpResponse:
     return _go_on(request, saml.resume(carried.asked), attempt)
 
 
-@require_safe
+@require_GET
 @traced("start of an application", page=refusal_page)
 def start_application(request: HttpRequest, attempt: Attempt, slug: str) -> HttpResponse:
     """GET /saml/idp/init/<application>?RelayState=…: an answer that nobody asked for (SAML profiles section 4.1.5)."""
