@@ -28,6 +28,8 @@ from federation.signon.home_realm import list_choices
 from federation.signon.views.answers import follow
 
 log = structlog.get_logger(__name__)
+EMAIL_CHARS = 254
+"""Of an address as a person types it (RFC 5321 section 4.5.3.1.3, without its brackets)."""
 MACHINE_PATHS = ("/oauth/token", "/oauth/userinfo", "/oauth/jwks", "/.well-known/", "/health/", "/metrics")
 
 
@@ -70,10 +72,11 @@ def choose_identity_provider(request: HttpRequest, attempt: Attempt) -> HttpResp
     login = services.find_login(parameters.get("flow", ""), browser=browser, attempt=attempt)
     application = services.application_of(login)
     problem = ""
+    email = plain(parameters.get("email", "")).strip()[:EMAIL_CHARS] if request.method == "POST" else ""
     if request.method == "POST":
         slug = parameters.get("identity_provider", "")
         if not slug:
-            found = find_home_realm(scope_of(parameters.get("email", "").strip()))
+            found = find_home_realm(scope_of(email))
             slug = found.slug if found else ""
             problem = "" if found else "No sign-on is known for this e-mail address. Check it, or choose below."
         if slug:
@@ -84,6 +87,7 @@ def choose_identity_provider(request: HttpRequest, attempt: Attempt) -> HttpResp
         "login": login,
         "search": search,
         "problem": problem,
+        "email": email,
         "has_more": choices.has_more,
         "choices": [
             {"slug": party.slug, "name": plain(party.name), "organisation": plain(party.organisation.name)}
