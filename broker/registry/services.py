@@ -53,14 +53,18 @@ def find_home_realm(domain: str) -> IdentityProvider | None:
             .first()
         ),
     )
-    return found.identity_provider if found and found.identity_provider.enabled else None
+    return found.identity_provider if found and found.identity_provider.is_in_use else None
 
 
 def find_only_identity_provider() -> IdentityProvider | None:
     """The one enabled identity provider, when there is exactly one."""
     found = parties.get(
         ("only_identity_provider",),
-        lambda: list(IdentityProvider.objects.select_related("organisation").filter(enabled=True, retired_at=None)[:2]),
+        lambda: list(
+            IdentityProvider.objects.select_related("organisation").filter(
+                enabled=True, retired_at=None, organisation__enabled=True
+            )[:2]
+        ),
     )
     return found[0] if len(found) == 1 else None
 

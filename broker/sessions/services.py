@@ -95,7 +95,7 @@ def find_live_session(handle: str, *, now: datetime) -> Session | None:
     if not handle or len(handle) > limits.COOKIE_BYTES:
         return None
     session = (
-        Session.objects.select_related("person", "identity_provider")
+        Session.objects.select_related("person", "identity_provider__organisation")
         .filter(handle_hash__in=crypto.keyed_hashes(handle, purpose="session"))
         .order_by()
         .first()
@@ -107,12 +107,10 @@ def find_live_session(handle: str, *, now: datetime) -> Session | None:
 
 def is_usable(session: Session, *, now: datetime) -> bool:
     """Whether this session may still open doors; `session` comes with its person and identity provider."""
-    party = session.identity_provider
     return (
         session.is_live(now=now, idle_since=now - limits.SESSION_IDLE)
         and session.person.is_active
-        and party.enabled
-        and party.retired_at is None
+        and session.identity_provider.is_in_use
     )
 
 

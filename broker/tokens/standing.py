@@ -20,7 +20,7 @@ class NoLongerStands(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Who is behind a code or a grant. `session` comes with its person and its identity provider."""
+    """Who is behind a code or a grant. `session` comes with its person and its identity provider and organisation."""
 
     client: Client
     session: Session
@@ -44,9 +44,11 @@ def check_person_active(standing: Standing) -> None:
 
 
 def check_identity_provider_enabled(standing: Standing) -> None:
-    """The identity provider that vouched is neither switched off nor retired; its successor is another party."""
-    identity_provider = standing.session.identity_provider
-    if not identity_provider.enabled or identity_provider.retired_at:
+    """The identity provider that vouched, and its organisation, are neither switched off nor retired.
+
+    A successor under the same name is another party.
+    """
+    if not standing.session.identity_provider.is_in_use:
         raise NoLongerStands("identity_provider")
 
 

@@ -119,8 +119,8 @@ def _find_grant(gid: str) -> Grant | None:
         pk = uuid.UUID(gid)
     except ValueError:
         return None
-    found = Grant.objects.select_related("person", "session__person", "session__identity_provider").filter(pk=pk)
-    return next(iter(found[:1]), None)
+    found = Grant.objects.select_related("person", "session__person", "session__identity_provider__organisation")
+    return next(iter(found.filter(pk=pk)[:1]), None)
 
 
 def _check_grant(grant: Grant, client: Client, *, attempt: Attempt, now: datetime) -> None:

@@ -40,7 +40,7 @@ def usable_identity_provider(slug: str) -> IdentityProvider:
     found = find_identity_provider(slug)
     if found is None:
         raise BrokerError("signon.no_identity_provider", detail="no identity provider under this slug", actual=slug)
-    if not found.enabled:
+    if not found.is_in_use:
         raise BrokerError("signon.identity_provider_disabled", detail=slug)
     return found
 
@@ -63,7 +63,8 @@ class Choices:
 
 def list_choices(search: str = "") -> Choices:
     """The enabled identity providers whose name, organisation or domain matches `search`, a page of them."""
-    found = IdentityProvider.objects.filter(enabled=True, retired_at=None).select_related("organisation")
+    found = IdentityProvider.objects.filter(enabled=True, retired_at=None, organisation__enabled=True)
+    found = found.select_related("organisation")
     if search:
         found = found.filter(
             Q(name__icontains=search)

@@ -105,6 +105,11 @@ class IdentityProvider(Party):
         constraints: ClassVar = [unique_while_live("slug", "registry_identity_provider_slug")]
         indexes: ClassVar = [models.Index(fields=["enabled", "retired_at"])]
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether neither it nor its organisation is switched off or retired."""
+        return self.enabled and self.retired_at is None and self.organisation.enabled
+
 
 class HomeRealmDomain(models.Model):
     """An e-mail domain that leads to an identity provider."""

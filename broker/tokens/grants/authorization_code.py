@@ -105,7 +105,9 @@ def authorize(request: TokenRequest, *, client: Client, attempt: Attempt, now: d
 
 def _find(value: str) -> AuthorizationCode | None:
     hashes = crypto.keyed_hashes(value, purpose=CODE_PURPOSE)
-    found = AuthorizationCode.objects.select_related("session__person", "session__identity_provider", "participant")
+    found = AuthorizationCode.objects.select_related(
+        "session__person", "session__identity_provider__organisation", "participant"
+    )
     return next(iter(found.filter(code_hash__in=hashes)[:1]), None)
 
 

@@ -85,7 +85,7 @@ def authorize(request: TokenRequest, *, client: Client, attempt: Attempt, now: d
 
 def _find(value: str) -> RefreshToken | None:
     found = RefreshToken.objects.select_related(
-        "grant__person", "grant__session__person", "grant__session__identity_provider"
+        "grant__person", "grant__session__person", "grant__session__identity_provider__organisation"
     )
     return next(iter(found.filter(token_hash__in=hashes_of(value))[:1]), None)
 
