@@ -64,6 +64,8 @@ CONTEXT_CHARS = 300
 
 # Lifetimes
 LOGIN_REQUEST_LIFETIME = timedelta(minutes=15)
+ARRIVAL_LIFETIME = timedelta(minutes=2)
+"""How long an answer that nobody asked for waits for its browser, which is being redirected."""
 AUTHORIZATION_CODE_LIFETIME = timedelta(seconds=60)
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=10)
 ID_TOKEN_LIFETIME = timedelta(minutes=10)

@@ -507,6 +507,27 @@ CATALOGUE: tuple[Refusal, ...] = (
         _APP,
         "Send no RelayState, or a target that is registered.",
     ),
+    Refusal(
+        "signon.no_application",
+        400,
+        "The identity provider sent somebody without saying to which application.",
+        _IDP,
+        "Send the short name of an application that is registered here as RelayState, or ask for a default one.",
+    ),
+    Refusal(
+        "signon.no_start",
+        403,
+        "The application names no address at which a sign-on begins.",
+        _OPS,
+        "Register its home_url, or the initiate_login_uri of its client.",
+    ),
+    Refusal(
+        "signon.other_person",
+        403,
+        "Somebody else is signed on in this browser.",
+        _PERSON,
+        "Sign out on the start page first, then start again.",
+    ),
     # OAuth and OpenID Connect
     Refusal(
         "oauth.invalid_request",

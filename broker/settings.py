@@ -120,6 +120,7 @@ CSRF_FAILURE_VIEW = "federation.signon.views.pages.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [BROKER_BASE_URL]
 SSO_COOKIE_NAME = f"{_PREFIX}countersign-session"
 FLOW_COOKIE_NAME = f"{_PREFIX}countersign-flow"
+ARRIVAL_COOKIE_NAME = f"{_PREFIX}countersign-arrival"
 # The limit of each path stands before it (broker.http).
 DATA_UPLOAD_MAX_MEMORY_SIZE = limits.CONSOLE_POST_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200

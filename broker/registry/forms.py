@@ -106,7 +106,7 @@ class IdentityProviderForm(PartyForm):
     columns: ClassVar = (
         "name", "enabled", "subject", "unknown_person", "match_claim", "match_person", "outside_authority",
         "entity_id_override", "name_id_format", "sign_requests", "skew_seconds",
-        "sha1_accepted_until",
+        "sha1_accepted_until", "idp_initiated", "idp_initiated_application",
     )  # fmt: skip
 
     class Meta:
@@ -114,7 +114,7 @@ class IdentityProviderForm(PartyForm):
         fields = (
             "organisation", "slug", "name", "enabled", "subject", "unknown_person", "match_claim", "match_person",
             "outside_authority", "entity_id_override", "name_id_format", "sign_requests",
-            "skew_seconds", "sha1_accepted_until",
+            "skew_seconds", "sha1_accepted_until", "idp_initiated", "idp_initiated_application",
         )  # fmt: skip
         labels: ClassVar = {
             "match_person": "Match with",
@@ -122,16 +122,23 @@ class IdentityProviderForm(PartyForm):
             "name_id_format": "NameID format",
             "skew_seconds": "Clock skew (seconds)",
             "sha1_accepted_until": "SHA-1 accepted until",
+            "idp_initiated": "May begin sign-ons itself",
+            "idp_initiated_application": "Its sign-ons lead to",
         }
         help_texts: ClassVar = {
             "unknown_person": "What happens at the first login of somebody whom nobody has recorded.",
             "match_claim": "Joins a login to the person whom HR recorded; exact, and never an e-mail address.",
             "match_person": "external_id, HR's own key",
             "outside_authority": "What happens to a scoped value outside the organisation's proved domains.",
+            "idp_initiated": "Takes answers that nobody asked for. Whoever has an account there can then sign "
+            "somebody else's browser on as themselves: leave it off unless a portal needs it.",
+            "idp_initiated_application": "Where its RelayState names no application.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if isinstance(field := self.fields.get("idp_initiated_application"), forms.ModelChoiceField):
+            field.queryset = Application.objects.filter(retired_at=None)
         if not self.is_new and "home_realm" in self.fields:
             self.initial["home_realm"] = home_realm_names(self.instance)
 
@@ -174,20 +181,22 @@ class ClientForm(PartyForm):
 
     columns: ClassVar = (
         "application", "owner", "enabled", "authentication", "pkce", "subject_type", "id_token_algorithm", "jwks_url",
-        "enforcement",
+        "initiate_login_uri", "enforcement",
     )  # fmt: skip
 
     class Meta:
         model = Client
         fields = (
             "client_id", "kind", "application", "owner", "enabled", "authentication", "pkce", "subject_type",
-            "id_token_algorithm", "jwks_url", "enforcement",
+            "id_token_algorithm", "jwks_url", "initiate_login_uri", "enforcement",
         )  # fmt: skip
-        field_classes: ClassVar = {"jwks_url": forms.CharField}  # judged by values.web_address
+        # judged by values.web_address
+        field_classes: ClassVar = {"jwks_url": forms.CharField, "initiate_login_uri": forms.CharField}
         labels: ClassVar = {
             "client_id": "client_id",
             "pkce": "PKCE",
             "jwks_url": "Address of its keys",
+            "initiate_login_uri": "Address that starts a sign-on",
             "id_token_algorithm": "Algorithm of ID tokens",
         }
 

@@ -182,7 +182,8 @@ def printable(value: Any) -> Any:
         return [printable(one) for one in value]
     if value is None or isinstance(value, bool | int | float):
         return value
-    return str(value)
+    # Another party is named by its slug, which stays.
+    return str(getattr(value, "slug", value))
 
 
 def _check_address(text: str) -> None:

@@ -1,4 +1,4 @@
-"""The two cookies of sign-on: one ties a flow to its browser, the other is the session's handle."""
+"""The cookies of sign-on: one is the session's handle, the others tie a flow, or an arrival, to its browser."""
 
 import re
 import secrets
@@ -20,14 +20,29 @@ def session_handle(request: HttpRequest) -> str:
     return _read(request, settings.SSO_COOKIE_NAME)
 
 
+def arrival_browser(request: HttpRequest) -> str:
+    """The value of the cookie under which an answer without a request came in; empty when there is none."""
+    return _read(request, settings.ARRIVAL_COOKIE_NAME)
+
+
 def new_browser() -> str:
-    """A fresh value for the flow cookie."""
+    """A fresh value for a cookie that ties something to its browser."""
     return secrets.token_urlsafe(FLOW_BYTES)
 
 
 def set_flow_browser(response: HttpResponse, value: str) -> None:
     """Lax is enough: we read it on same-origin requests and on top-level navigations only."""
     _set(response, settings.FLOW_COOKIE_NAME, value)
+
+
+def set_arrival_browser(response: HttpResponse, value: str) -> None:
+    """For the redirect that follows at once, on our own site."""
+    _set(response, settings.ARRIVAL_COOKIE_NAME, value)
+
+
+def forget_arrival(response: HttpResponse) -> None:
+    """It has done its service."""
+    response.delete_cookie(settings.ARRIVAL_COOKIE_NAME, samesite="Lax")
 
 
 def set_session_handle(response: HttpResponse, value: str) -> None:

@@ -4,7 +4,7 @@ Every step ends in a `Step`, and every expectation stands in the stored LoginReq
 browser carried between two of them, only that it is the same browser.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,6 +34,8 @@ from federation.signon.testing import conclude_test, mark_attempt
 from federation.upstream.connectors import connector_for
 
 State = LoginRequest.State
+ASKED = (LoginRequest.Purpose.SIGN_ON, LoginRequest.Purpose.TEST)
+"""What we asked an identity provider for."""
 
 
 def begin(asked: SignOnRequest, *, session: Session | None, browser: str, attempt: Attempt) -> Step:
@@ -93,7 +95,7 @@ def complete(
     """The browser came back with the answer that `receive` stored: judge it, and answer the application."""
     login = _find_login_at(identity_provider, relay_state, browser=browser, attempt=attempt)
     # The row is taken as it was read: an answer that came between the two is not in our hands yet.
-    if login.state != State.ANSWERED or not _consume(login, State.ANSWERED):
+    if login.state != State.ANSWERED or not consume(login, State.ANSWERED):
         raise BrokerError("saml.replayed", detail=f"login request is {login.state}")
     raw_answer = crypto.unseal(login.raw_answer, context=_answer_place(login.relay_state)).decode()
     return _judge(login, identity_provider, raw_answer, session=session, attempt=attempt)
@@ -113,17 +115,20 @@ def complete_directly(
     The sign-on is used up before its answer is looked at: whatever is wrong with it, it is not tried twice.
     """
     login = _find_login_at(identity_provider, relay_state, browser=browser, attempt=attempt)
-    if not _consume(login, State.WAITING):
+    if not consume(login, State.WAITING):
         raise BrokerError("oidc.replayed", detail=f"login request is {login.state}")
     return _judge(login, identity_provider, raw_answer, session=session, attempt=attempt)
 
 
-def find_login(relay_state: str, *, browser: str, attempt: Attempt) -> LoginRequest:
-    """The sign-on under way of exactly this browser. Raises BrokerError: signon.unknown, .expired, .other_browser."""
+def find_login(relay_state: str, *, browser: str, attempt: Attempt, purposes: Collection[str] = ASKED) -> LoginRequest:
+    """The sign-on under way of exactly this browser, for one of the `purposes`.
+
+    Raises BrokerError: signon.unknown, .expired, .other_browser.
+    """
     login = None
     if is_relay_state(relay_state):
         found = LoginRequest.objects.select_related("application", "client", "identity_provider")
-        login = found.filter(relay_state=relay_state).order_by().first()
+        login = found.filter(relay_state=relay_state, purpose__in=purposes).order_by().first()
     if login is None:
         raise BrokerError("signon.unknown", detail="no sign-on under this handle")
     attempt.continues(login.trace_id)
@@ -160,7 +165,7 @@ def _find_login_at(
     return login
 
 
-def _consume(login: LoginRequest, state: LoginRequest.State) -> bool:
+def consume(login: LoginRequest, state: LoginRequest.State) -> bool:
     """Take the sign-on out of `state` for good; False when somebody else did, or when it was sent elsewhere since."""
     unchanged = LoginRequest.objects.filter(pk=login.pk, state=state, upstream_request_id=login.upstream_request_id)
     return bool(unchanged.update(state=State.DONE, raw_answer=""))

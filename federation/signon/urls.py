@@ -11,6 +11,7 @@ urlpatterns = [
     path("signon/test/over", testing.test_is_over, name="test_is_over"),
     path("saml/sp/<slug:slug>/metadata", metadata.service_provider, name="service_provider_metadata"),
     path("saml/sp/<slug:slug>/acs", saml.assertion_consumer, name="assertion_consumer"),
+    path("saml/sp/<slug:slug>/arrival", saml.complete_arrival, name="complete_arrival"),
     path("saml/idp/metadata", metadata.identity_provider, name="identity_provider_metadata"),
     path("saml/idp/sso", saml_idp.single_sign_on, name="saml_sign_on"),
     path("saml/idp/continue", saml_idp.continue_sign_on, name="continue_saml_sign_on"),

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
@@ -18,7 +18,7 @@ from broker.registry.models import IdentityProvider
 from broker.traces.collector import Collector
 from federation.assertions import Answer, VerifiedAssertion
 from federation.saml import messages
-from federation.saml.expectation import ResponseExpectation, SubjectRule
+from federation.saml.expectation import NoRequest, ResponseExpectation, SubjectRule
 from federation.saml.guard import verify_response
 from federation.saml.parsing import decode_post
 from federation.saml.publication import write_service_provider
@@ -65,7 +65,46 @@ class SAMLConnector:
         self, identity_provider: IdentityProvider, request: UpstreamRequest, raw_answer: str, *, trace: Collector
     ) -> VerifiedAssertion:
         """Verify the Response and claim its assertion: from here on it counts as used, whatever follows."""
-        now = timezone.now()
+        return self._used(
+            identity_provider,
+            self._verified(
+                identity_provider, request.request_id, raw_answer, after=request.authenticated_after, trace=trace
+            ),
+            trace=trace,
+        )
+
+    def check_unsolicited(self, identity_provider: IdentityProvider, raw_answer: str, *, trace: Collector) -> None:
+        """Verify an answer that nobody asked for, without using it up. Raises BrokerError as below."""
+        self._verified_unsolicited(identity_provider, raw_answer, trace=trace)
+
+    def finish_unsolicited(
+        self, identity_provider: IdentityProvider, raw_answer: str, *, trace: Collector
+    ) -> VerifiedAssertion:
+        """Verify and claim an answer that nobody asked for (SAML profiles section 4.1.5).
+
+        Raises BrokerError("saml.unsolicited") where the operators have not opted in, and as for any other answer.
+        """
+        verified = self._verified_unsolicited(identity_provider, raw_answer, trace=trace)
+        return self._used(identity_provider, verified, trace=trace)
+
+    def _verified_unsolicited(
+        self, identity_provider: IdentityProvider, raw_answer: str, *, trace: Collector
+    ) -> VerifiedResponse:
+        is_wanted = identity_provider.idp_initiated
+        trace.check("idp initiated", passed=is_wanted, expected="switched on for this identity provider")
+        if not is_wanted:
+            raise BrokerError("saml.unsolicited", expected="a request of ours")
+        return self._verified(identity_provider, NoRequest.UNSOLICITED, raw_answer, after=None, trace=trace)
+
+    def _verified(
+        self,
+        identity_provider: IdentityProvider,
+        request_id: str | NoRequest,
+        raw_answer: str,
+        *,
+        after: datetime | None,
+        trace: Collector,
+    ) -> VerifiedResponse:
         expectation = ResponseExpectation(
             issuer=identity_provider.issuer,
             verification_certificates=tuple(
@@ -73,20 +112,25 @@ class SAMLConnector:
             ),
             audience=entity_id(identity_provider),
             acs_url=acs_url(identity_provider),
-            request_id=request.request_id,
-            now=now,
+            request_id=request_id,
+            now=timezone.now(),
             decryption_keys=saml_decryption_keys(),
             subject=subject_rule(identity_provider.subject),
             skew=timedelta(seconds=identity_provider.skew_seconds),
             sha1_accepted_until=identity_provider.sha1_accepted_until,
-            authenticated_after=request.authenticated_after,
+            authenticated_after=after,
         )
-        verified = verify_response(decode_post(raw_answer), expectation, trace=trace)
+        return verify_response(decode_post(raw_answer), expectation, trace=trace)
+
+    def _used(
+        self, identity_provider: IdentityProvider, verified: VerifiedResponse, *, trace: Collector
+    ) -> VerifiedAssertion:
+        """Claim the assertion: it counts as used from here on."""
         self._claim(identity_provider, verified, trace=trace)
         return VerifiedAssertion(
             issuer=verified.issuer,
             subject=verified.subject,
-            authenticated_at=min(verified.authenticated_at, now),
+            authenticated_at=min(verified.authenticated_at, timezone.now()),
             context=verified.context,
             attributes=verified.attributes,
             upstream_session=_upstream_session(verified),

@@ -10,7 +10,7 @@ from broker.registry.config.base import Changes, Section, Written
 from broker.registry.config.openid_keys import openid_faults, read_openid
 from broker.registry.config.sources import read_metadata
 from broker.registry.config.table import Entry, Table
-from broker.registry.models import IdentityProvider, Organisation
+from broker.registry.models import Application, IdentityProvider, Organisation
 from broker.registry.registering import identity_providers as registering
 from broker.registry.registering.openid_providers import BY_SECRET, FIELDS
 from broker.registry.upstream_secrets import SHOWN_AFTER, SHOWN_BEFORE, holds_upstream_secret
@@ -32,6 +32,7 @@ _COLUMNS = {
     "name_id_format": "name_id_format",
     "sign_requests": "sign_requests",
     "idp_initiated": "idp_initiated",
+    "idp_initiated_application": "idp_initiated_application",
     "skew_seconds": "skew_seconds",
     "sha1_accepted_until": "sha1_accepted_until",
     "home_realm_domains": "home_realm_domains",
@@ -63,7 +64,7 @@ class IdentityProvidersSection(Section):
     name = "identity_providers"
     kind = "identity_provider"
     key = "slug"
-    after = ("organisations",)
+    after = ("organisations", "applications")
     fixed = ("organisation", "protocol")
     lists = ("home_realm_domains",)
 
@@ -95,12 +96,15 @@ class IdentityProvidersSection(Section):
 
     def present(self) -> dict[str, dict[str, Any]]:
         """See Section."""
-        rows = IdentityProvider.objects.filter(retired_at=None).select_related("organisation")
+        rows = IdentityProvider.objects.filter(retired_at=None).select_related(
+            "organisation", "idp_initiated_application"
+        )
         return {
             row.slug: {
                 "organisation": row.organisation.slug,
                 "protocol": row.protocol,
                 **{key: getattr(row, column) for key, column in _COLUMNS.items() if _is_shown(column, row.protocol)},
+                **_started_application(row),
                 "home_realm_domains": [domain.name for domain in row.home_realm_domains.all()],
             }
             for row in rows.prefetch_related("home_realm_domains")
@@ -108,7 +112,8 @@ class IdentityProvidersSection(Section):
 
     def references(self, values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         """See Section."""
-        return [("organisation", "organisation", values["organisation"])] if "organisation" in values else []
+        named = {"organisation": "organisation", "idp_initiated_application": "application"}
+        return [(name, kind, values[name]) for name, kind in named.items() if values.get(name)]
 
     def faults(self, values: Mapping[str, Any], *, is_new: bool) -> list[tuple[str, str]]:
         """See Section."""
@@ -185,7 +190,8 @@ def _protocol_of(slug: str) -> str:
 
 
 def _is_shown(column: str, protocol: str) -> bool:
-    return column not in {"home_realm_domains", "client_secret"} | _OF_OTHERS[Protocol(protocol)]
+    told_otherwise = {"home_realm_domains", "client_secret", "idp_initiated_application"}
+    return column not in told_otherwise | _OF_OTHERS[Protocol(protocol)]
 
 
 def _read_saml(table: Table, key: str) -> dict[str, Any]:
@@ -193,9 +199,6 @@ def _read_saml(table: Table, key: str) -> dict[str, Any]:
     own_metadata = read_metadata(
         table, metadata.identity_provider_columns, held_from=lambda url: _holds_metadata_of(key, url)
     )
-    idp_initiated = table.flag("idp_initiated")
-    if idp_initiated:
-        table.reading.notes.append(f"{table.path}: idp_initiated is recorded; this version refuses every such answer")
     if own_metadata.get("metadata"):
         oddities = metadata.read_identity_provider(own_metadata["metadata"]).oddities
         table.reading.notes += [f"{table.path}: {oddity}" for oddity in oddities]
@@ -204,7 +207,8 @@ def _read_saml(table: Table, key: str) -> dict[str, Any]:
         "entity_id": table.text("entity_id", max_chars=ENTITY_ID_CHARS),
         "name_id_format": table.text("name_id_format"),
         "sign_requests": table.flag("sign_requests"),
-        "idp_initiated": idp_initiated,
+        "idp_initiated": table.flag("idp_initiated"),
+        "idp_initiated_application": table.text("idp_initiated_application", values.slug),
         "sha1_accepted_until": table.day("sha1_accepted_until"),
     }
 
@@ -213,7 +217,15 @@ def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
     columns = {_COLUMNS[key]: value for key, value in values.items() if key in _COLUMNS}
     if "client_secret" in columns:
         columns["client_secret"] = columns["client_secret"].value
+    if named := columns.get("idp_initiated_application"):
+        columns["idp_initiated_application"] = Application.objects.get(slug=named, retired_at=None)
     return columns
+
+
+def _started_application(row: IdentityProvider) -> dict[str, str]:
+    if row.protocol == Protocol.OIDC:
+        return {}
+    return {"idp_initiated_application": row.idp_initiated_application.slug if row.idp_initiated_application else ""}
 
 
 def _subject(table: Table) -> str | None:

@@ -49,6 +49,13 @@ class Client(models.Model):
     )
     redirect_uris = models.JSONField(default=list, blank=True)
     post_logout_redirect_uris = models.JSONField(default=list, blank=True)
+    initiate_login_uri = models.URLField(
+        max_length=1024,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="where a sign-on begins that the application did not ask for (OpenID Connect Core 4)",
+    )
     pkce = models.CharField(max_length=8, choices=PKCE.choices, default=PKCE.REQUIRED)
     subject_type = models.CharField(max_length=8, choices=SubjectType.choices, default=SubjectType.PUBLIC)
     id_token_algorithm = models.CharField(max_length=8, choices=Algorithm.choices, default=Algorithm.RS256)

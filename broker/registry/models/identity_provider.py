@@ -70,7 +70,17 @@ class IdentityProvider(Party):
     )
     name_id_format = models.CharField(max_length=200, blank=True, help_text="asked for; empty: any")
     sign_requests = models.BooleanField(default=True)
-    idp_initiated = models.BooleanField(default=False)
+    idp_initiated = models.BooleanField(
+        default=False, help_text="whether answers that nobody asked for are taken; they cannot be tied to a browser"
+    )
+    idp_initiated_application = models.ForeignKey(
+        "registry.Application",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="where such an answer leads when its RelayState names no application",
+    )
     skew_seconds = models.PositiveSmallIntegerField(
         default=int(limits.SAML_SKEW.total_seconds()),
         validators=[MaxValueValidator(int(limits.SAML_SKEW_MAX.total_seconds()))],

@@ -30,6 +30,7 @@ class ClientFields(TypedDict, total=False):
     authentication: str
     redirect_uris: list[str]
     post_logout_redirect_uris: list[str]
+    initiate_login_uri: str
     pkce: str
     subject_type: str
     id_token_algorithm: str
@@ -84,8 +85,9 @@ def _checked(fields: ClientFields) -> dict[str, Any]:
             columns[name] = values.redirect_uris(columns[name])
     if columns.get("jwks"):
         columns["jwks"] = values.key_set(columns["jwks"])
-    if columns.get("jwks_url"):
-        values.web_address(columns["jwks_url"])
+    for name in ("jwks_url", "initiate_login_uri"):
+        if columns.get(name):
+            values.web_address(columns[name])
     if columns.get("workload"):
         missing = [key for key in WORKLOAD_KEYS if not columns["workload"].get(key)]
         if missing:

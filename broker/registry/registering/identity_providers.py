@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from broker.actors import Actor
 from broker.registry import metadata, values
-from broker.registry.models import HomeRealmDomain, IdentityProvider, Organisation
+from broker.registry.models import Application, HomeRealmDomain, IdentityProvider, Organisation
 from broker.registry.openid import DEFAULT_SCOPES, Discovery
 from broker.registry.registering.changes import (
     Changes,
@@ -45,6 +45,8 @@ class IdentityProviderFields(TypedDict, total=False):
     name_id_format: str
     sign_requests: bool
     idp_initiated: bool
+    idp_initiated_application: Application | None
+    """Where an answer that nobody asked for leads, when it does not say so itself."""
     skew_seconds: int
     sha1_accepted_until: date | None
     issuer: str
@@ -60,7 +62,7 @@ class IdentityProviderFields(TypedDict, total=False):
 
 SAML_FIELDS = frozenset(
     {"metadata", "metadata_url", "entity_id_override", "name_id_format", "sign_requests", "idp_initiated"}
-    | {"sha1_accepted_until"}
+    | {"idp_initiated_application", "sha1_accepted_until"}
 )
 """What can be said of a SAML identity provider alone."""
 
@@ -169,6 +171,9 @@ def _check(identity_provider: IdentityProvider) -> None:
         check_openid_provider(identity_provider)
     elif identity_provider.subject == "sub":
         raise BadValue("a SAML identity provider has no sub: its subject is name_id, or an attribute")
+    started = identity_provider.idp_initiated_application
+    if started is not None and started.retired_at is not None:
+        raise BadValue(f"the application {started.slug} is retired")
     if bool(identity_provider.match_claim) != bool(identity_provider.match_person):
         raise BadValue("a match names both a claim and what of the person it must equal")
     if identity_provider.match_claim:

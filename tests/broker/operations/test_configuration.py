@@ -308,15 +308,17 @@ def test_an_attribute_as_subject_is_written_as_a_text_or_as_a_mapping(folder: Pa
         assert IdentityProvider.objects.get().subject == "attribute: uid"
 
 
-def test_what_is_only_recorded_is_said_to_be(folder: Path) -> None:
+def test_where_a_provider_leads_people_by_itself_is_an_application_of_the_same_or_an_earlier_file(folder: Path) -> None:
     apply(folder / "company.yaml")
+    leading = "identity_providers:\n  - {{slug: acme-entra, idp_initiated: true, idp_initiated_application: {}}}\n"
 
-    outcome = apply_text(folder, "identity_providers:\n  - {slug: acme-entra, idp_initiated: true}\n")
-
-    assert IdentityProvider.objects.get().idp_initiated is True
-    assert outcome.notes == (
-        "identity_providers[acme-entra]: idp_initiated is recorded; this version refuses every such answer",
-    )
+    apply_text(folder, leading.format("portal") + "applications:\n  - {slug: portal, kind: other}\n")
+    entra = IdentityProvider.objects.get()
+    assert (entra.idp_initiated, entra.idp_initiated_application.slug) == (True, "portal")
+    assert changed(apply_text(folder, leading.format("portal"))) == []
+    assert "idp_initiated_application: portal" in export_configuration()
+    with pytest.raises(BadConfiguration):
+        apply_text(folder, leading.format("nowhere"))
 
 
 def test_new_metadata_shows_what_follows_from_it(folder: Path) -> None:
