@@ -1,4 +1,4 @@
-"""All ratios in one run: `python -m bench`, or `python -m bench --quick` for fewer rounds."""
+"""All ratios in one run: `python -m bench`, or with `--quick` or BENCH_QUICK=1 for fewer rounds."""
 
 import argparse
 import logging
@@ -6,7 +6,7 @@ import os
 import platform
 from datetime import UTC, datetime
 
-from bench import jwt, login, saml
+from bench import jwt, login, saml, satosa
 
 
 def main() -> None:
@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few rounds: whether it runs, not how fast")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    is_quick = arguments.quick
+    is_quick = arguments.quick or bool(os.environ.get("BENCH_QUICK"))
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, Python {platform.python_version()}, {os.cpu_count()} cores")
     print("\n== JWT ==")
     jwt.main(rounds=10 if is_quick else 60)
@@ -22,6 +22,8 @@ def main() -> None:
     saml.main(rounds=4 if is_quick else 25)
     print("\n== Login ==")
     login.main(rounds=4 if is_quick else 20)
+    print("\n== A login beside SATOSA ==", flush=True)
+    satosa.main(rounds=3 if is_quick else 15, is_quick=is_quick)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,139 @@
+"""A whole login from SAML to SAML over HTTP, beside SATOSA as it ships: `python -m bench.satosa`.
+
+Each broker has one worker. The same browser drives both, with the same identity provider's and service provider's
+code around them; rounds alternate. Response and assertion are signed, upstream and downstream. A login counts with the
+seconds that the browser waited for the broker: what the identity provider and the service provider do is not in it.
+Ours has 5,000 identity providers registered, asks a durable PostgreSQL and walks through them at random; SATOSA has
+one, and keeps nothing.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median, quantiles
+
+from bench import satosa_peer
+from bench.satosa_driver import Broker
+
+COMPANIES = 5_000
+TARGET = 15.0
+SPREAD = 4.0
+"""At most so many times p50 is p99."""
+WARM_UP_LOGINS = 5
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The logins of one round: the seconds of each, and the processor seconds of one on the average."""
+
+    seconds: list[float]
+    processor: float
+
+    @property
+    def mean(self) -> float:
+        return sum(self.seconds) / len(self.seconds)
+
+
+def main(*, rounds: int = 15, is_quick: bool = False) -> None:
+    """Print the comparison. In a quick run it is left out where SATOSA is not installed; else it is installed."""
+    if not satosa_peer.is_installed():
+        if is_quick:
+            print("left out: SATOSA is not installed in .peers/satosa; a run without --quick installs it")
+            return
+        satosa_peer.install()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("BROKER_", "DJANGO_"))}
+    # A process of its own, which the settings tell of this broker and no other.
+    subprocess.run([sys.executable, "-m", "bench.satosa", str(rounds)], check=True, env=kept)
+
+
+def compare(*, rounds: int, logins: int = 60, peer_logins: int = 8) -> None:
+    """Measure both, print the table. Runs in a process whose settings are nobody's yet."""
+    from bench import satosa_ours
+    from tests.services.servers import free_port
+
+    with satosa_ours.DurablePostgreSQL() as database, tempfile.TemporaryDirectory() as name:
+        folder, port = Path(name), free_port()
+        os.environ.update(satosa_ours.environment(folder, port=port, database_url=database.url))
+        import django
+
+        django.setup()
+        logging.disable(logging.CRITICAL)
+        companies, certificate = satosa_ours.prepare(COMPANIES)
+        peer_folder = folder / "satosa"
+        peer_folder.mkdir()
+        server_version = database.run("psql", "-h", "127.0.0.1", "-p", str(database.port), "-U", "countersign", "-Atc",
+                                      "show server_version").stdout.split()[0]  # fmt: skip
+        with (
+            satosa_peer.running(peer_folder, port=free_port()) as peer,
+            satosa_ours.running(folder, port=port, companies=companies, certificate=certificate) as ours,
+        ):
+            sides = {ours: logins, peer: peer_logins}
+            for broker in sides:
+                for _ in range(WARM_UP_LOGINS):
+                    broker.log_in()
+            measured = take_turns(sides, rounds)
+    print(f"{satosa_peer.versions()}; granian {version('granian')}, PostgreSQL {server_version}, fsync on")
+    report(measured[ours], measured[peer], per_round=(logins, peer_logins))
+
+
+def take_turns(sides: dict[Broker, int], rounds: int) -> dict[Broker, list[Measured]]:
+    measured: dict[Broker, list[Measured]] = {broker: [] for broker in sides}
+    for number in range(rounds):
+        for broker in list(sides)[:: 1 if number % 2 else -1]:
+            measured[broker].append(measure(broker.log_in, sides[broker], process_id=broker.process_id))
+    return measured
+
+
+def measure(log_in: Callable[[], list[float]], times: int, *, process_id: int) -> Measured:
+    before = processor_seconds(process_id)
+    seconds = [sum(log_in()) for _ in range(times)]
+    return Measured(seconds, (processor_seconds(process_id) - before) / times)
+
+
+def processor_seconds(process_id: int) -> float:
+    """What this process, its living children and theirs, and all that they waited for have used so far."""
+    own = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    spent = sum(int(ticks) for ticks in own[11:15]) / CLOCK_TICKS  # user, system, and those of children that ended
+    children = [path.read_text().split() for path in Path(f"/proc/{process_id}/task").glob("*/children")]
+    return spent + sum(processor_seconds(int(child)) for of_thread in children for child in of_thread)
+
+
+def report(ours: list[Measured], peer: list[Measured], *, per_round: tuple[int, int]) -> None:
+    print(f"{len(ours)} rounds of {per_round[0]} and {per_round[1]} logins, one after the other; {COMPANIES} companies")
+    print(f"{'a login, milliseconds':24}{'p50':>8}{'p99':>8}{'mean':>8}{'processor':>11}{'logins/s':>10}")
+    for name, rounds in (("Countersign", ours), ("SATOSA", peer)):
+        seconds = sorted(one for measured in rounds for one in measured.seconds)
+        mean = sum(seconds) / len(seconds)
+        columns = (quantile(seconds, 50), quantile(seconds, 99), mean)
+        processor = median(measured.processor for measured in rounds)
+        print(
+            f"{name:24}"
+            + "".join(f"{one * 1000:8.1f}" for one in columns)
+            + f"{processor * 1000:11.1f}{1 / mean:10.1f}"
+        )
+    for what, ratios in (
+        ("logins a second", [b.mean / a.mean for a, b in zip(ours, peer, strict=True)]),
+        ("processor time", [b.processor / a.processor for a, b in zip(ours, peer, strict=True)]),
+    ):
+        target = f"; target {TARGET:.0f}" if what == "logins a second" else ""
+        print(f"{what}: {median(ratios):.1f} times better ({min(ratios):.1f} to {max(ratios):.1f}){target}")
+    seconds = sorted(one for measured in ours for one in measured.seconds)
+    print(f"p99 is {quantile(seconds, 99) / quantile(seconds, 50):.1f} times p50; below {SPREAD:.0f} wanted")
+
+
+def quantile(ordered: list[float], percent: int) -> float:
+    return quantiles(ordered, n=100, method="inclusive")[percent - 1]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 2:
+        compare(rounds=int(sys.argv[1]))
+    else:
+        main()
