@@ -67,11 +67,12 @@ def _reduce(found: Any) -> dict[str, str]:
     if not isinstance(found, dict):
         raise ValueError("it is no object")  # noqa: TRY004 - one error for whatever is no usable key
     kind, kid = found.get("kty"), found.get("kid")
-    if kind not in _MEMBERS:
+    if not isinstance(kind, str) or kind not in _MEMBERS:
         raise ValueError("its kind is neither RSA nor EC")
     if not isinstance(kid, str) or not 0 < len(kid) <= KID_CHARS:
         raise ValueError("it has no kid to be found by")
-    if found.get("use", "sig") != "sig" or "verify" not in found.get("key_ops", ["verify"]):
+    operations = found.get("key_ops", ["verify"])
+    if found.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
         raise ValueError("it is not for signatures")
     algorithm = found.get("alg", _ALGORITHM_OF_KIND[kind])
     if algorithm != _ALGORITHM_OF_KIND[kind]:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus, urlencode, urlsplit
@@ -46,14 +46,14 @@ class SignOn:
     sign: Signer | None
     userinfo: dict[str, Any]
     tokens: dict[str, Any]
-    access_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    access_token: str
 
 
 class FakeOpenIDProvider:
     """See `running`. `keys`: {kid: private key} as published; the first one signs."""
 
-    def __init__(self) -> None:
-        self.keys: dict[str, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {"op-1": rsa_key(number=7)}
+    def __init__(self, *, key_number: int) -> None:
+        self.keys: dict[str, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {"op-1": rsa_key(number=key_number)}
         self.document: dict[str, Any] = {}
         """Changes to the discovery document; ... removes a member."""
         self.raw: dict[str, bytes | Callable[[socket.socket], None]] = {}
@@ -89,6 +89,7 @@ class FakeOpenIDProvider:
         """
         request = read_request(location)
         now = int(time.time())
+        access_token = secrets.token_urlsafe(24)
         honest = {
             "iss": self.issuer,
             "aud": request["client_id"],
@@ -96,6 +97,7 @@ class FakeOpenIDProvider:
             "exp": now + 300,
             "auth_time": now,
             "nonce": request.get("nonce"),
+            "at_hash": half_hash(access_token),
             **person,
         }
         code = secrets.token_urlsafe(16)
@@ -107,9 +109,14 @@ class FakeOpenIDProvider:
             sign=sign,
             userinfo=_changed(person, userinfo),
             tokens=tokens or {},
+            access_token=access_token,
         )
         back = {"code": code, "state": request["state"], "iss": self.issuer}
         return f"{request['redirect_uri']}?{urlencode(_changed(back, answer), doseq=True)}"
+
+    def id_token_of(self, url: str) -> str:
+        """The ID token that the code in `url` would bring: what a thief of it holds."""
+        return self._sign(self._codes[parse_qs(urlsplit(url).query)["code"][0]])
 
     # The server's side -------------------------------------------------------------------------------------------
     def discovery(self) -> dict[str, Any]:
@@ -161,15 +168,12 @@ class FakeOpenIDProvider:
             return _json(400, {"error": "invalid_grant", "error_description": "PKCE"})
         self._tokens[sign_on.access_token] = sign_on
         honest = {"access_token": sign_on.access_token, "token_type": "Bearer", "expires_in": 300}
-        claims = sign_on.claims
-        if "at_hash" not in claims:
-            claims = claims | {"at_hash": half_hash(sign_on.access_token)}
-        return _json(200, _changed(honest | {"id_token": self._sign(sign_on, claims)}, sign_on.tokens))
+        return _json(200, _changed(honest | {"id_token": self._sign(sign_on)}, sign_on.tokens))
 
-    def _sign(self, sign_on: SignOn, claims: dict[str, Any]) -> str:
+    def _sign(self, sign_on: SignOn) -> str:
         key = next(iter(self.keys.values()))
         honest = rs256(key) if isinstance(key, rsa.RSAPrivateKey) else es256(key)
-        return forge(sign_on.header, _changed(claims, {}), sign_on.sign or honest)
+        return forge(sign_on.header, sign_on.claims, sign_on.sign or honest)
 
     def _algorithm(self, kid: str) -> str:
         return "ES256" if isinstance(self.keys.get(kid), ec.EllipticCurvePrivateKey) else "RS256"
@@ -185,9 +189,9 @@ class FakeOpenIDProvider:
 
 
 @contextmanager
-def running() -> Iterator[FakeOpenIDProvider]:
-    """A provider that answers for as long as the block lasts."""
-    provider = FakeOpenIDProvider()
+def running(*, key_number: int = 7) -> Iterator[FakeOpenIDProvider]:
+    """A provider that answers for as long as the block lasts; it signs with the suite's RSA key `key_number`."""
+    provider = FakeOpenIDProvider(key_number=key_number)
     provider.start()
     try:
         yield provider
@@ -279,9 +283,10 @@ def _handler(provider: FakeOpenIDProvider) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(answer)
 
-        do_POST = do_GET
+        def do_POST(self) -> None:
+            self.do_GET()
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             """Silent."""
 
     return Handler
