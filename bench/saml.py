@@ -1,7 +1,8 @@
 """SAML beside pysaml2 as it ships, with the xmlsec1 program: `python -m bench.saml`.
 
 The same response, 8 kB, with a signed Response and a signed assertion, is verified by both; both write a signed
-AuthnRequest and signed metadata. Rounds alternate, and the ratio is that of each pair.
+AuthnRequest, signed metadata, and as an identity provider a signed Response with a signed assertion in it. Rounds
+alternate, and the ratio is that of each pair.
 """
 
 import base64
@@ -10,23 +11,28 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
-from saml2 import BINDING_HTTP_POST
+from saml2 import BINDING_HTTP_POST, saml
 from saml2.client import Saml2Client
-from saml2.config import SPConfig
+from saml2.config import IdPConfig, SPConfig
 from saml2.metadata import create_metadata_string
+from saml2.server import Server
 
 from bench.paired import Ratio, paired
 from broker.traces.collector import Collector
 from federation.saml import messages
+from federation.saml.algorithms import RSA_SHA256, SHA256
 from federation.saml.expectation import ResponseExpectation, SubjectRule
 from federation.saml.guard import verify_response
+from federation.saml.names import ATTRIBUTE_NAME_BASIC, CONTEXT_UNSPECIFIED, NAME_ID_PERSISTENT
 from federation.saml.parsing import decode_post
 from federation.saml.publication import write_service_provider
+from federation.saml.responses import Attribute, Envelope, SignedOn, write_response
 from federation.saml.signing import Signer, sign_enveloped
+from federation.saml.verified import NameID
 from tests.fakes.fake_idp import FakeIdentityProvider
 from tests.fakes.saml_keys import KeyPair, key_pair
 
@@ -46,6 +52,11 @@ def main(*, rounds: int = 15) -> list[tuple[str, Ratio, float]]:
             ("verify a signed response", compare(verify(answer, fake), peer_verify(peer, answer), rounds), 60.0),
             ("create a signed AuthnRequest", compare(create_request(own), peer_create_request(peer), rounds), 20.0),
             ("create signed metadata", compare(create_metadata(own), peer_create_metadata(peer), rounds), 20.0),
+            (
+                "create a signed response",
+                compare(create_response(own), peer_create_response(folder=Path(folder), program=program), rounds),
+                20.0,
+            ),
         ]
     size = len(base64.b64decode(answer))
     shown = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
@@ -99,6 +110,34 @@ def create_metadata(own: KeyPair) -> Callable[[], object]:
     )
 
 
+def create_response(own: KeyPair) -> Callable[[], object]:
+    signer = as_signer(own)
+    attributes = [Attribute(name, ATTRIBUTE_NAME_BASIC, "", values) for name, values in ATTRIBUTES.items()]
+
+    def create() -> bytes:
+        now = datetime.now(UTC)
+        signed_on = SignedOn(
+            name_id=NameID("alice", NAME_ID_PERSISTENT, SSO, ENTITY_ID),
+            authenticated_at=now,
+            context=CONTEXT_UNSPECIFIED,
+            authority=SSO,
+            session_index="session",
+            session_until=now + timedelta(hours=12),
+            attributes=attributes,
+        )
+        return write_response(
+            Envelope(SSO, ACS, "_1", now),
+            signed_on,
+            audience=ENTITY_ID,
+            signer=signer,
+            sign_response=True,
+            sign_assertion=True,
+            recipient=None,
+        )
+
+    return create
+
+
 def as_signer(own: KeyPair) -> Signer:
     class Credential:
         private_key = own.private_key
@@ -145,6 +184,47 @@ def peer_create_request(peer: Saml2Client) -> Callable[[], object]:
 
 def peer_create_metadata(peer: Saml2Client) -> Callable[[], object]:
     return lambda: create_metadata_string(None, config=peer.config, sign=True)
+
+
+def peer_create_response(*, folder: Path, program: str) -> Callable[[], object]:
+    """pysaml2's server; `folder` holds the key and the certificate already."""
+    application = (
+        f'<md:EntityDescriptor xmlns:md="urn:oasis:names:tc:SAML:2.0:metadata" entityID="{ENTITY_ID}">'
+        '<md:SPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">'
+        f'<md:AssertionConsumerService Binding="{BINDING_HTTP_POST}" Location="{ACS}" index="0"/>'
+        "</md:SPSSODescriptor></md:EntityDescriptor>"
+    )
+    service = {
+        "endpoints": {"single_sign_on_service": [(SSO, BINDING_HTTP_POST)]},
+        "policy": {"default": {"name_form": ATTRIBUTE_NAME_BASIC, "lifetime": {"minutes": 5}}},
+    }
+    config = IdPConfig().load(
+        {
+            "entityid": SSO,
+            "xmlsec_binary": program,
+            "key_file": str(folder / "key.pem"),
+            "cert_file": str(folder / "certificate.pem"),
+            "metadata": {"inline": [application]},
+            "service": {"idp": service},
+        }
+    )
+    server = Server(config=config)
+    how = {
+        "authn": {"class_ref": CONTEXT_UNSPECIFIED, "authn_auth": SSO},
+        "name_id": saml.NameID(format=NAME_ID_PERSISTENT, text="alice"),
+        "sign_response": True,
+        "sign_assertion": True,
+        "sign_alg": RSA_SHA256,
+        "digest_alg": SHA256,
+    }
+
+    def create() -> None:
+        response = server.create_authn_response(ATTRIBUTES, "_1", ACS, sp_entity_id=ENTITY_ID, **how)
+        written = str(response)
+        assert written.count("SignatureValue>") == 4
+        assert written.count("</saml:AttributeValue>") == sum(map(len, ATTRIBUTES.values()))
+
+    return create
 
 
 def xmlsec1() -> str:
