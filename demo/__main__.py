@@ -73,9 +73,9 @@ class Demonstration:
         said = io.StringIO()
         try:
             call_command("apply", str(self.folder / "company.yaml"), stdout=said, stderr=said)
-        except CommandError as error:
+        except (CommandError, SystemExit) as error:  # the command ends like that when the file has problems
             raise embedded.CannotStart(
-                f"the demonstration company cannot be loaded: {error}\n{said.getvalue()}"
+                f"the demonstration's companies cannot be loaded: {error}\n{said.getvalue()}"
             ) from error
         applied.write_text(digest.hexdigest())
 
@@ -129,6 +129,8 @@ def main() -> int:
             "BROKER_VAR": str(var),
             "BROKER_BASE_URL": addresses.broker,
             "BROKER_DEMONSTRATION": str(var / "demo" / "clicks.json"),
+            # Globex answers on this machine, where the broker else asks nobody.
+            "BROKER_OUTGOING_NETWORKS": "127.0.0.1/32,::1/128",
         }
     )
     print(f"Starting Countersign on port {addresses.port} …", flush=True)

@@ -249,7 +249,7 @@ class OpenIDProvider:
         )
         content = (
             f"<h1>Who are you?</h1>{self._fault_notice()}{fresh}"
-            f"<p>{escape(self.client.client_id)} asks. This is a demonstration: choose a person, there is no"
+            "<p>Countersign asks. This is a demonstration: choose a person, there is no"
             f" password.</p>{people(GLOBEX.values(), request=self.waiting.put(Waiting(asked)))}"
         )
         return LOOK.page("Sign on", content)
@@ -258,7 +258,7 @@ class OpenIDProvider:
         handle = escape(self.waiting.put(Waiting(asked, signed_on)))
         content = (
             f"<h1>One more step, {escape(signed_on.employee.given_name)}</h1>{self._fault_notice()}"
-            f"<p>{escape(self.client.client_id)} asks for the second factor. In the demonstration your phone is a"
+            "<p>Countersign asks for the second factor. In the demonstration your phone is a"
             " button.</p>"
             f'<form class="buttons" method="post" action="/second-factor"><input type="hidden" name="request"'
             f' value="{handle}"><button class="main" name="confirmed" value="yes">Confirm on my phone</button>'
