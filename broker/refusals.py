@@ -528,6 +528,13 @@ CATALOGUE: tuple[Refusal, ...] = (
         _PERSON,
         "Sign out on the start page first, then start again.",
     ),
+    Refusal(
+        "session.unknown",
+        404,
+        "This session is over already.",
+        _PERSON,
+        "Look at the start page again.",
+    ),
     # OAuth and OpenID Connect
     Refusal(
         "oauth.invalid_request",

@@ -52,7 +52,16 @@ class ParticipantInline(TabularInline):
 class SessionAdmin(ModelAdmin):
     """Who is signed on, through whom, since when. The cookie's hash is not among the fields."""
 
-    list_display = ("id", "person", "identity_provider", "state", "started_at", "last_used_at", "expires_at")
+    list_display = (
+        "id",
+        "person",
+        "identity_provider",
+        "applications",
+        "state",
+        "started_at",
+        "last_used_at",
+        "expires_at",
+    )
     list_filter = (LiveFilter, "identity_provider")
     list_select_related = ("person", "identity_provider")
     search_fields = ("id", "person__id", "person__name")
@@ -62,6 +71,14 @@ class SessionAdmin(ModelAdmin):
     actions: ClassVar = ["end"]
     list_per_page = 50
     show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Session]:
+        return Session.objects.prefetch_related("participants__application")
+
+    @admin.display(description="applications")
+    def applications(self, session: Session) -> str:
+        """What takes part in it."""
+        return ", ".join(sorted(one.application.slug for one in session.participants.all())) or "none"
 
     @admin.display(description="state")
     def state(self, session: Session) -> str:

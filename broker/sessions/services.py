@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from broker import crypto, limits
@@ -103,6 +104,19 @@ def find_live_session(handle: str, *, now: datetime) -> Session | None:
     if session is None or not is_usable(session, now=now):
         return None
     return session
+
+
+def live_sessions_of(person: Person, *, now: datetime) -> QuerySet[Session]:
+    """The person's sessions that may still open doors, the last used first; the same as `is_usable` asks of each."""
+    return Session.objects.filter(
+        person=person,
+        person__is_active=True,
+        ended_at=None,
+        expires_at__gt=now,
+        last_used_at__gt=now - limits.SESSION_IDLE,
+        identity_provider__enabled=True,
+        identity_provider__retired_at=None,
+    ).order_by("-last_used_at", "-started_at")
 
 
 def is_usable(session: Session, *, now: datetime) -> bool:

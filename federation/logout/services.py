@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from broker.actors import Actor, ActorKind
 from broker.errors import BrokerError
@@ -10,7 +11,7 @@ from broker.events import catalogue
 from broker.events.services import record
 from broker.registry.models import Application
 from broker.sessions.models import Participant, Session
-from broker.sessions.services import end_session
+from broker.sessions.services import end_session, live_sessions_of
 from broker.traces.collector import Collector
 from broker.traces.models import Trace
 from broker.traces.services import save_trace
@@ -39,7 +40,38 @@ def list_left_signed_on(session: Session) -> list[str]:
 def leave(session: Session, *, asked: LogoutRequest, actor: Actor) -> None:
     """End the session for the person behind it. Access tokens that live from it end with it."""
     reason = f"logout from {asked.application}" if asked.application else "logout"
-    end_session(session, reason=reason[:64], actor=actor.acting_as(ActorKind.PERSON, str(session.person_id)))
+    end_session(session, reason=reason[:64], actor=_person(session, actor))
+
+
+def end_own(session: Session, *, session_id: str, actor: Actor) -> bool:
+    """End one live session of the person behind `session`. Returns whether it was this one.
+
+    Raises BrokerError("session.unknown") for a session that is over, and for somebody else's.
+    """
+    now = timezone.now()
+    try:
+        found = live_sessions_of(session.person, now=now).filter(pk=UUID(session_id)).first()
+    except ValueError:
+        found = None
+    if found is None:
+        raise BrokerError("session.unknown", expected="a live session of the same person")
+    end_session(found, reason="ended by the person", actor=_person(session, actor))
+    return found.pk == session.pk
+
+
+def end_everywhere(session: Session, *, actor: Actor) -> list[str]:
+    """End every live session of the person. Returns the names of the applications that took part in one of them."""
+    live = live_sessions_of(session.person, now=timezone.now())
+    taking_part = Participant.objects.filter(session__in=live.order_by()).values("application_id")
+    left = list(Application.objects.filter(pk__in=taking_part).order_by("name").values_list("name", flat=True))
+    with transaction.atomic():
+        for one in live.select_related("identity_provider"):
+            end_session(one, reason="ended everywhere by the person", actor=_person(session, actor))
+    return left
+
+
+def _person(session: Session, actor: Actor) -> Actor:
+    return actor.acting_as(ActorKind.PERSON, str(session.person_id))
 
 
 def save_outcome(trace: Collector, *, application: str, connection: str, actor: Actor) -> None:

@@ -5,4 +5,6 @@ from federation.logout import views
 urlpatterns = [
     path("oauth/logout", views.logout, name="logout"),
     path("oauth/logout/confirm", views.confirm, name="end_session"),
+    path("signon/sessions/end", views.end_own_session, name="end_own_session"),
+    path("signon/sessions/end-all", views.end_everywhere, name="end_everywhere"),
 ]

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.encoding import iri_to_uri
 from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from broker.errors import BrokerError
 from broker.http import actor_from, no_store
@@ -81,6 +81,34 @@ def confirm(request: HttpRequest, trace: Collector) -> HttpResponse:
     return _end(request, _live_session(request), asked, trace)
 
 
+@require_POST
+@traced
+def end_own_session(request: HttpRequest, trace: Collector) -> HttpResponse:
+    """POST /signon/sessions/end: the person ends one of their own sessions, in this browser or another."""
+    session = _live_session(request)
+    if session is None:
+        return _see_other(reverse("home"))
+    named = request.POST.get("session", "")
+    is_this = services.end_own(session, session_id=named, actor=actor_from(request))
+    trace.note("The person ended a session of theirs.", session=named, in_this_browser=is_this)
+    _save(request, trace, session)
+    return _without_session(_see_other(reverse("home"))) if is_this else _see_other(reverse("home"))
+
+
+@require_POST
+@traced
+def end_everywhere(request: HttpRequest, trace: Collector) -> HttpResponse:
+    """POST /signon/sessions/end-all: the person leaves every browser."""
+    session = _live_session(request)
+    left: list[str] = []
+    if session is not None:
+        left = services.end_everywhere(session, actor=actor_from(request))
+        trace.note("The person ended every session of theirs.")
+        _save(request, trace, session)
+    context = {"applications": left, "everywhere": True}
+    return _without_session(render(request, "signon/signed_out.html", context))
+
+
 def _proceed(request: HttpRequest, asked: LogoutRequest, trace: Collector) -> HttpResponse:
     session = _live_session(request)
     if session is None or services.may_end_unasked(session, asked=asked):
@@ -107,6 +135,15 @@ def _end(request: HttpRequest, session: Session | None, asked: LogoutRequest, tr
         response = _see_other(asked.return_url)
     else:
         response = render(request, "signon/signed_out.html", {"applications": left})
+    return _without_session(response)
+
+
+def _save(request: HttpRequest, trace: Collector, session: Session) -> None:
+    connection = session.identity_provider.slug
+    services.save_outcome(trace, application="", connection=connection, actor=actor_from(request))
+
+
+def _without_session(response: HttpResponse) -> HttpResponse:
     response.delete_cookie(settings.SSO_COOKIE_NAME, samesite="Lax")
     return response
 

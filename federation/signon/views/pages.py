@@ -19,7 +19,8 @@ from broker.errors import BrokerError
 from broker.http import no_store, refusal_json, trace_id_of
 from broker.registry.models import Application
 from broker.registry.services import find_home_realm
-from broker.sessions.services import find_live_session
+from broker.sessions.models import Session
+from broker.sessions.services import find_live_session, live_sessions_of
 from federation.assertions import Answer
 from federation.claims.authority import scope_of
 from federation.signon import cookies, services
@@ -56,11 +57,18 @@ def home(request: HttpRequest) -> HttpResponse:
     context = {
         "session": session,
         "person": session.person if session else None,
-        "participants": list(session.participants.select_related("application")) if session else [],
+        "sessions": _sessions(session) if session else [],
         "applications": list(applications[: limits.CHOICES_PER_PAGE]),
         "demonstration": _demonstration(),
     }
     return no_store(render(request, "signon/home.html", context))
+
+
+def _sessions(session: Session) -> list[Session]:
+    """The person's live sessions with what takes part in them, this browser's first; a page of them."""
+    live = live_sessions_of(session.person, now=timezone.now()).select_related("identity_provider")
+    others = live.exclude(pk=session.pk).prefetch_related("participants__application")
+    return [session, *others[: limits.CHOICES_PER_PAGE]]
 
 
 @require_http_methods(["GET", "POST"])

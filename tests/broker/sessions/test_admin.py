@@ -13,13 +13,17 @@ pytestmark = pytest.mark.django_db
 
 
 def test_sessions_are_shown_without_the_hash_of_their_cookie(console: Browser, viewer_console: Browser) -> None:
-    session = make_participant().session
+    participant = make_participant()
+    session = participant.session
+    slug = participant.application.slug
 
     for browser in (console, viewer_console):
         page = browser.get(f"/admin/sso_sessions/session/{session.pk}/change/")
         assert page.status_code == 200
         assert session.handle_hash not in page.content.decode()
         assert browser.get("/admin/sso_sessions/session/?state=live").content.decode().count(str(session.pk)) > 0
+        assert slug in browser.get("/admin/sso_sessions/session/").content.decode()
+        assert str(participant.application) in page.content.decode()
         assert str(session.pk) not in browser.get("/admin/sso_sessions/session/?state=over").content.decode()
 
 
