@@ -31,7 +31,7 @@ from federation.signon.views.pages import refusal_page
 def single_sign_on(request: HttpRequest, attempt: Attempt) -> HttpResponse:
     """GET (HTTP-Redirect) or POST /saml/idp/sso (SAML profiles section 4.1.3, bindings 3.4 and 3.5)."""
     is_post = request.method == "POST"
-    carried = read_form(dict(request.POST.lists())) if is_post else read_redirect(request.META["QUERY_STRING"])
+    carried = read_form(dict(request.POST.lists())) if is_post else read_redirect(request.META.get("QUERY_STRING", ""))
     try:
         asked = saml.read(carried, trace=attempt.trace)
     except saml.RequestRefused as refused:
