@@ -117,10 +117,14 @@ class Visitor:
             self.page.keyboard.press("Tab")
         raise AssertionError(f"{TABS_AT_MOST} times Tab does not lead to {target}")
 
+    def settle(self) -> None:
+        """Return once the page is loaded, nothing moves and the page has audited itself."""
+        self.page.wait_for_function("document.readyState === 'complete'")
+        self.page.evaluate(SETTLE, "auto")
+
     def close(self) -> None:
         """Leave. Raises AssertionError with every problem of every page seen."""
-        self.page.wait_for_function("document.readyState === 'complete'")
-        self.page.evaluate(SETTLE, "auto")  # by now the page has audited itself
+        self.settle()
         problems = list(dict.fromkeys(self.problems))
         self.context.close()
         assert not problems, "\n".join(problems)
