@@ -1,5 +1,6 @@
 """Parties in the console. Every save goes through the registering services, with the operator as the actor."""
 
+import json
 from datetime import datetime
 from typing import Any, ClassVar, cast
 
@@ -17,6 +18,7 @@ from unfold.admin import ModelAdmin, StackedInline, TabularInline
 from unfold.decorators import action
 
 from broker.registry import forms
+from broker.registry.forms import PartyForm
 from broker.registry.models import (
     Application,
     Client,
@@ -27,6 +29,7 @@ from broker.registry.models import (
     Resource,
     ServiceProvider,
 )
+from broker.registry.openid_form import OpenIDProviderForm
 from broker.registry.party_admin import LiveFilter, PartyAdmin, operator_actor
 from broker.registry.registering import applications, clients, identity_providers, organisations, resources
 from broker.registry.secrets import end_secret, issue_secret
@@ -64,9 +67,20 @@ class OrganisationAdmin(PartyAdmin):
 
 @admin.register(IdentityProvider)
 class IdentityProviderAdmin(PartyAdmin):
-    """Upstream identity providers, with what their metadata says."""
+    """Upstream identity providers, with what their metadata or their discovery document says."""
 
     form = forms.IdentityProviderForm
+    openid_form = OpenIDProviderForm
+    openid_shown = (
+        "protocol",
+        "issuer",
+        "discovery_shown",
+        "discovered_at",
+        "discovery_problem",
+        "id",
+        "created_at",
+        "retired_at",
+    )
     fixed = ("organisation", "slug")
     shown = (
         "protocol",
@@ -95,6 +109,28 @@ class IdentityProviderAdmin(PartyAdmin):
         of_this = links.filter(identity_provider=OuterRef("pk")).order_by().values("identity_provider")
         last_login = Subquery(of_this.annotate(at=Max("last_used_at")).values("at"))
         return IdentityProvider.objects.annotate(last_login=last_login)
+
+    def get_form(  # the two protocols have little in common
+        self,
+        request: HttpRequest,
+        obj: IdentityProvider | None = None,
+        change: bool = False,  # noqa: FBT001, FBT002 - Django's signature
+        **kwargs: Any,
+    ) -> type[PartyForm]:
+        """The form of the provider's protocol."""
+        if _is_openid(obj):
+            kwargs["form"] = self.openid_form
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def get_fields(self, request: HttpRequest, obj: IdentityProvider | None = None) -> tuple[str, ...]:
+        if _is_openid(obj):
+            return (*self.openid_form.base_fields, *self.openid_shown)
+        return super().get_fields(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: IdentityProvider | None = None) -> tuple[str, ...]:
+        if _is_openid(obj):
+            return (*self.fixed, *self.openid_shown)
+        return super().get_readonly_fields(request, obj)
 
     @action(description="Connect an identity provider", icon="add_link", permissions=["add"])
     def connect(self, request: HttpRequest) -> HttpResponse:
@@ -136,6 +172,27 @@ class IdentityProviderAdmin(PartyAdmin):
     def scopes_shown(self, identity_provider: IdentityProvider) -> str:
         """The domains that its metadata says it speaks for."""
         return ", ".join(identity_provider.asserted_scopes) or "none given"
+
+    @admin.display(description="discovery document, as far as we use it")
+    def discovery_shown(self, identity_provider: IdentityProvider) -> SafeString:
+        """Each member with its value."""
+        rows = ((name, json.dumps(value)) for name, value in identity_provider.discovery.items())
+        return format_html_join("", '<p>{}</p><p class="cs-message">{}</p>', rows)
+
+    @admin.display(description="scopes")
+    def scope_lines(self, identity_provider: IdentityProvider) -> str:
+        """For viewers, who see no form."""
+        return " ".join(identity_provider.scopes)
+
+    @admin.display(description="our secret there")
+    def new_secret(self, identity_provider: IdentityProvider) -> str:
+        """For viewers, who see no form: whether there is one."""
+        return "sealed" if identity_provider.client_secret_sealed else "none"
+
+    @admin.display(description="document read last")
+    def read_anew(self, identity_provider: IdentityProvider) -> Any:
+        """For viewers, who see no form."""
+        return identity_provider.discovered_at
 
     @admin.display(description="e-mail domains")
     def home_realm(self, identity_provider: IdentityProvider) -> str:
@@ -326,6 +383,10 @@ class FlowAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def _is_openid(identity_provider: IdentityProvider | None) -> bool:
+    return identity_provider is not None and identity_provider.protocol == IdentityProvider.Protocol.OIDC
 
 
 def _folded(text: str) -> SafeString:

@@ -147,3 +147,14 @@ def test_userinfo_of_another_access_token_is_none(refusal_of):
 
 def test_another_access_token_than_the_id_token_names_is_refused(refusal_of):
     assert refusal_of(tokens={"access_token": "another"}) == (401, "oidc.at_hash")
+
+
+@pytest.mark.parametrize(
+    ("place", "limit"), [("tokens", limits.OIDC_TOKEN_ANSWER_BYTES), ("userinfo", limits.OIDC_USERINFO_BYTES)]
+)
+def test_an_answer_of_nearly_the_greatest_size_passes_and_a_larger_one_does_not(company, place, limit):
+    # As a list of empty lists, which no reader of claims counts.
+    room = 6_000
+    for length, passes in ((limit - room, True), (limit, False)):
+        padded = {"padding": [[]] * (length // 4)}
+        assert ("Location" in company.sign_on(Browser(), claims=LEAN, **{place: padded})) is passes
