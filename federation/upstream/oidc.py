@@ -100,8 +100,8 @@ class LibraryRequest:
         return self.address
 
 
-class AuthorizationRequest(OIDCAuthenticationRequestView):
-    """The library's authorization request, with what a row and a stored question know."""
+class AuthorizationQuery(OIDCAuthenticationRequestView):
+    """The query of the library's authorization request, with what a row and a stored question know."""
 
     def __init__(self, exchange: Exchange) -> None:
         self.get_settings = exchange.setting
@@ -123,8 +123,8 @@ class AuthorizationRequest(OIDCAuthenticationRequestView):
             params["login_hint"] = asked.login_hint
         return params
 
-    def parameters(self) -> str:
-        """The query of the request, PKCE included: S256, always (RFC 7636, RFC 9700 section 2.1.1)."""
+    def text(self) -> str:
+        """The query as it is sent, PKCE included: S256, always (RFC 7636, RFC 9700 section 2.1.1)."""
         request = LibraryRequest(callback_url(self.exchange.identity_provider))
         sent: str = self.get(request).url
         challenge = generate_code_challenge(self.exchange.code_verifier, "S256")
@@ -236,7 +236,7 @@ class OIDCConnector:
     def start(self, identity_provider: IdentityProvider, request: UpstreamRequest, *, trace: Collector) -> Answer:
         """An authorization request by redirect. Raises BrokerError("oidc.not_registered")."""
         exchange = Exchange(identity_provider, discovery_of(identity_provider), request)
-        query = AuthorizationRequest(exchange).parameters()
+        query = AuthorizationQuery(exchange).text()
         shown = "\n".join(part for part in query.split("&") if part.partition("=")[0] not in HIDDEN)
         trace.message("Authorization request", shown)
         endpoint = exchange.discovery.authorization_endpoint

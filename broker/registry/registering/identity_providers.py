@@ -18,7 +18,13 @@ from broker.registry.registering.changes import (
     record_created,
     record_retired,
 )
-from broker.registry.registering.openid_providers import FIELDS, check_new_issuer, check_openid_provider, openid_columns
+from broker.registry.registering.openid_providers import (
+    BY_SECRET,
+    FIELDS,
+    check_new_issuer,
+    check_openid_provider,
+    openid_columns,
+)
 from broker.registry.upstream_secrets import SHOWN_AFTER, SHOWN_BEFORE, seal_upstream_secret
 from broker.registry.values import BadValue
 
@@ -121,6 +127,9 @@ def change_identity_provider(
     had_secret = bool(identity_provider.client_secret_sealed)
     if secret is not None and seal_upstream_secret(identity_provider, secret):
         changes["client_secret"] = (SHOWN_BEFORE if had_secret else None, SHOWN_AFTER)
+    elif had_secret and secret is None and identity_provider.authentication not in BY_SECRET:
+        identity_provider.client_secret_sealed = ""
+        changes["client_secret"] = (SHOWN_BEFORE, None)
     # When the document was read says nothing of what it says.
     changes = {name: change for name, change in changes.items() if name not in _WHEN_READ}
     if domains is not None:
@@ -135,9 +144,13 @@ def change_identity_provider(
 
 @transaction.atomic
 def retire_identity_provider(identity_provider: IdentityProvider, *, actor: Actor) -> None:
-    """Retire it and free its slug and e-mail domains. Links, sessions and grants of it are valid no more."""
+    """Retire it, forget our secret there, and free its slug and e-mail domains.
+
+    Links, sessions and grants of it are valid no more.
+    """
     domains = sorted(identity_provider.home_realm_domains.values_list("name", flat=True))
     identity_provider.home_realm_domains.all().delete()
+    identity_provider.client_secret_sealed = ""
     identity_provider.retired_at = timezone.now()
     identity_provider.enabled = False
     identity_provider.save()

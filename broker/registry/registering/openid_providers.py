@@ -59,6 +59,8 @@ def check_openid_provider(identity_provider: IdentityProvider) -> None:
             raise BadValue(f"an OpenID provider needs its {name}")
     if identity_provider.authentication in BY_SECRET and not identity_provider.client_secret_sealed:
         raise BadValue(f"{identity_provider.authentication} needs our client secret")
+    if identity_provider.authentication not in BY_SECRET and identity_provider.client_secret_sealed:
+        raise BadValue(f"{identity_provider.authentication} uses no secret, and one is given")
     if identity_provider.subject == "name_id":
         raise BadValue("an OpenID provider has no NameID: its subject is sub, or an attribute")
     named = identity_provider.subject.removeprefix("attribute:").split()

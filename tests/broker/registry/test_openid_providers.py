@@ -21,7 +21,11 @@ from broker.operations.plans import BadConfiguration, Outcome
 from broker.registry.doctor import check_parties
 from broker.registry.models import IdentityProvider, RegistryVersion
 from broker.registry.openid import discovery_of
-from broker.registry.registering.identity_providers import change_identity_provider, create_identity_provider
+from broker.registry.registering.identity_providers import (
+    change_identity_provider,
+    create_identity_provider,
+    retire_identity_provider,
+)
 from broker.registry.registering.openid_providers import refresh_due_discoveries
 from broker.registry.tasks import refresh_discoveries
 from broker.registry.upstream_secrets import reseal_upstream_secrets, upstream_secret
@@ -157,6 +161,17 @@ def test_a_provider_without_a_secret_proves_itself_by_assertion(fake_op):
     assert row.client_secret_sealed == ""
     with pytest.raises(BadValue, match="needs our client secret"):
         change_identity_provider(row, actor=SYSTEM, authentication="client_secret_post")
+
+
+def test_a_secret_that_nothing_needs_any_more_is_forgotten(fake_op):
+    row = change_identity_provider(register(fake_op), actor=SYSTEM, authentication="private_key_jwt")
+    assert row.client_secret_sealed == ""
+    assert Event.objects.latest("pk").details["after"] == {"authentication": "private_key_jwt", "client_secret": None}
+    with pytest.raises(BadValue, match="uses no secret"):
+        change_identity_provider(row, actor=SYSTEM, client_secret=OTHER_SECRET)
+    other = register(fake_op, "initech")
+    retire_identity_provider(other, actor=SYSTEM)
+    assert IdentityProvider.objects.get(pk=other.pk).client_secret_sealed == ""
 
 
 # The document, each hour ----------------------------------------------------------------------------------------------
