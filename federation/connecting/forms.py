@@ -7,7 +7,6 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from unfold.widgets import (
-    UnfoldAdminFileFieldWidget,
     UnfoldAdminPasswordWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
@@ -26,6 +25,7 @@ from federation.connecting.services import Connection, NewOrganisation, connect_
 from federation.saml.attribute_names import NAMES_OF_CLAIM
 
 SLUG_CHARS = 64
+FILE_LOOK = "border border-base-200 rounded-default px-3 py-2 w-full dark:border-base-700"
 
 
 class SourceForm(forms.Form):
@@ -39,7 +39,11 @@ class SourceForm(forms.Form):
         help_text="Of its SAML metadata, or of its OpenID discovery document (…/.well-known/openid-configuration).",
     )
     upload = forms.FileField(
-        label="Or a file with SAML metadata", required=False, widget=UnfoldAdminFileFieldWidget, max_length=255
+        label="Or a file with SAML metadata",
+        required=False,
+        max_length=255,
+        # Unfold's own hides its focus.
+        widget=forms.FileInput({"accept": ".xml,text/xml,application/xml", "class": FILE_LOOK}),
     )
     pasted = forms.CharField(
         label="Or SAML metadata itself", required=False, strip=False, widget=UnfoldAdminTextareaWidget({"rows": 6})
@@ -231,7 +235,14 @@ def suggestions(found: FoundProvider) -> dict[str, Any]:
         "domains": list(found.scopes),
         "home_realm": list(found.scopes),
         "subject": "name_id" if found.is_saml else "sub",
+        "authentication": _authentication(found),
     }
+
+
+def _authentication(found: FoundProvider) -> str | None:
+    """The first way of ours that an OpenID provider offers."""
+    offered = found.discovery.authentication_methods if found.discovery else ()
+    return next((one for one in IdentityProvider.Authentication.values if one in offered), None)
 
 
 def _field_of(claim: str) -> str:

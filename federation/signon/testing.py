@@ -4,6 +4,8 @@ The answer takes the same way as an application's sign-on: the same connector, m
 last step differs: what a sign-on would write is rehearsed and rolled back.
 """
 
+from typing import Any
+
 from django.conf import settings
 from django.db import transaction
 from django.urls import reverse
@@ -127,11 +129,15 @@ def _rehearse(identity_provider: IdentityProvider, judged: Judged, *, attempt: A
         released = release_claims(person=person, application=application, scopes=CLAIMS_OF_SCOPE)
         attempt.trace.note(
             f"{RELEASE_NOTE}{application.slug}",
-            **{
-                claim: ", ".join(value) if isinstance(value, list) else value
-                for claim, value in sorted(released.items())
-            },
+            **{claim: _told(value) for claim, value in sorted(released.items())},
         )
+
+
+def _told(value: Any) -> str:
+    """A released value as a text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def _account(person: Person, *, is_linked: bool) -> str:

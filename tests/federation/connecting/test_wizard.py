@@ -18,10 +18,13 @@ from federation.claims.models import ClaimMapping
 from tests.broker.console.conftest import console, make_operator, sign_in, viewer_console
 from tests.factories import make_application, make_client, make_identity_provider, make_keys, make_organisation
 from tests.fakes.fake_idp import FakeIdentityProvider
+from tests.fakes.fake_op import CLIENT_ID, CLIENT_SECRET
 from tests.fakes.server import Server, saying, serving
+from tests.flows.conftest import fake_op
+from tests.flows.openid_stage import OpenIDCompany
 from tests.flows.stage import ATTRIBUTES, REDIRECT_URI, Browser, Company, answer_of
 
-__all__ = ["console", "make_operator", "sign_in", "viewer_console"]
+__all__ = ["console", "fake_op", "make_operator", "sign_in", "viewer_console"]
 pytestmark = pytest.mark.django_db
 NEW = "/admin/connections/new/"
 SAVE = "/admin/connections/new/save/"
@@ -100,6 +103,57 @@ def test_from_metadata_to_a_sign_on_in_one_go(console, fake):
         ("connection.tested", ""),
         ("party.changed", "identity_provider"),
     ]
+
+
+def test_from_a_discovery_document_to_a_sign_on_in_one_go(console, fake_op):
+    """The same steps for an OpenID provider, by the address of its document."""
+    make_keys()
+    client = make_client(application=make_application(release=("email",)), redirect_uris=[REDIRECT_URI])
+    preview = console.post(NEW, {"address": f"{fake_op.issuer}/.well-known/openid-configuration"})
+    text = preview.content.decode()
+    for shown in ("OpenID Connect", fake_op.issuer, "RS256"):
+        assert shown in text
+    fields = fields_of(preview) | {"slug": "globex", "name": "Globex", "new_organisation_slug": "globex"}
+    fields |= {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "domains": "globex.example"}
+    assert fields["subject"] == "sub"
+    saved = console.post(SAVE, fields)
+    assert (saved.status_code, saved["Location"]) == (302, "/admin/connections/globex/test/")
+    identity_provider = IdentityProvider.objects.get()
+    assert (identity_provider.protocol, identity_provider.issuer, identity_provider.enabled) == (
+        "oidc",
+        fake_op.issuer,
+        False,
+    )
+    company, browser = OpenIDCompany(identity_provider, fake_op, client), Browser(console)
+    test_page = browser.get(saved["Location"]).content.decode()
+    assert company.callback_url in test_page
+    address = re.search(r'href="([^"]*/signon/test\?flow=[^"]+)"', test_page)
+    assert address
+    result = company.answer(browser, browser.get(address[1])).content.decode()
+    assert "The test passed." in result
+    assert not Person.objects.exists()
+    console.post("/admin/connections/globex/enable/")
+    assert answer_of(company.sign_on(Browser()))["code"]
+    assert CLIENT_SECRET not in str(list(Event.objects.values_list("details", flat=True)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"client_id": ""}, "required"),
+        ({"client_secret": ""}, "needs our client secret"),
+        ({"subject": "name_id"}, "has no NameID"),
+        ({"subject": "attribute: email"}, "no subject"),
+    ],
+)
+def test_what_is_missing_of_an_openid_provider_is_an_error_of_the_form(console, fake_op, changes, told):
+    preview = console.post(NEW, {"address": f"{fake_op.issuer}/.well-known/openid-configuration"})
+    fields = fields_of(preview) | {"slug": "globex", "name": "Globex", "new_organisation_slug": "globex"}
+    page = console.post(SAVE, fields | {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET} | changes)
+    assert told in unescape(page.content.decode())
+    assert CLIENT_SECRET not in page.content.decode()
+    assert not IdentityProvider.objects.exists()
+    assert not Organisation.objects.exists()
 
 
 def test_an_uploaded_file_is_read_like_pasted_text(console, fake):

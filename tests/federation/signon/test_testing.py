@@ -28,9 +28,11 @@ from federation.signon.results import read_result
 from tests.broker.console.conftest import console, make_operator, sign_in, viewer_console
 from tests.factories import link, make_application, make_client, make_identity_provider, make_keys, make_person
 from tests.fakes.fake_idp import FLAWS
+from tests.flows.conftest import fake_op
+from tests.flows.openid_stage import make_openid_company
 from tests.flows.stage import ATTRIBUTES, Browser, Company, answer_of, make_company
 
-__all__ = ["console", "make_operator", "sign_in", "viewer_console"]
+__all__ = ["console", "fake_op", "make_operator", "sign_in", "viewer_console"]
 pytestmark = pytest.mark.django_db
 LEFT_BEHIND: tuple[type[Model], ...] = (
     Session,
@@ -85,7 +87,7 @@ def test_a_provider_that_is_not_enabled_is_tried_out_and_nothing_is_left_behind(
     assert list(result.releases.values()) == [
         {
             "email": "alice@acme.example",
-            "email_verified": "True",
+            "email_verified": "true",
             "name": "Alice Ålesund",
             "given_name": "Alice",
             "family_name": "Ålesund",
@@ -124,6 +126,29 @@ def test_a_flaw_fails_the_test_as_it_would_fail_the_sign_on(console, company, fl
     assert any(not check["passed"] for check in result.checks)
     assert not Event.objects.filter(type="login.refused").exists()
     assert not LinkedIdentity.objects.exists()
+
+
+def test_an_openid_provider_is_tried_out_in_the_same_way(console, fake_op):
+    company = make_openid_company(fake_op, enabled=False)
+    browser, sent = begin(console, "globex")
+    page = company.answer(browser, sent)
+    assert "The test passed." in page.content.decode()
+    assert [model.__name__ for model in LEFT_BEHIND if model._default_manager.exists()] == []
+    result = read_result(Trace.objects.get().pk)
+    assert result
+    assert all(check["passed"] for check in result.checks)
+    assert any("nonce" in check["name"] for check in result.checks)
+    assert Event.objects.get(type="connection.tested").connection == "globex"
+
+
+def test_an_openid_providers_error_fails_the_test_with_its_code(console, fake_op):
+    company = make_openid_company(fake_op, enabled=False)
+    browser, _ = begin(console, "globex")
+    state = LoginRequest.objects.get().relay_state
+    answer = browser.get(company.callback_url, state=state, error="access_denied", iss=fake_op.issuer)
+    page = browser.follow(answer)
+    assert "The test failed:" in page.content.decode()
+    assert Event.objects.get(type="connection.tested").code == "oidc.refused"
 
 
 def test_an_answer_counts_once_whether_it_was_a_test_or_not(console, company):
@@ -342,7 +367,7 @@ def test_the_command_prints_an_address_and_what_the_round_trip_found(company, mo
     assert "Waiting for the browser." in output
     assert "ok   assertion audience" in output
     assert "claim email: alice@acme.example" in output
-    assert "would be told: email alice@acme.example, email_verified True" in output
+    assert "would be told: email alice@acme.example, email_verified true" in output
     assert "The test of acme-idp passed" in output
     assert "The test has passed" in page
     event = Event.objects.get(type="connection.tested")
