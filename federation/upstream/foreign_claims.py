@@ -15,17 +15,22 @@ NO_ATTRIBUTES = frozenset(
     | {"auth_time", "acr", "amr", "session_state", "_claim_names", "_claim_sources", "hasgroups"}
 )
 """Claims that say something of the token or of the sign-on, not of the person."""
+VOUCHED_BY = {"email": "email_verified", "phone_number": "phone_number_verified"}
+"""Claims for which a provider says by another one whether it has seen them to be the person's (Core 5.1)."""
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories of what does not show: two subjects that look alike must not be two people."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignAttributes:
-    """`incomplete`: names of which only a part was told; `odd`: names whose values are no texts, numbers or lists."""
+    """`incomplete`: names of which only a part was told; `odd`: names whose values are no texts, numbers or lists;
+    `unvouched`: names of values that the provider itself calls unverified.
+    """
 
     values: Mapping[str, tuple[str, ...]]
     incomplete: frozenset[str]
     odd: tuple[str, ...]
+    unvouched: tuple[str, ...]
 
 
 def attributes_of(claims: Mapping[str, Any]) -> ForeignAttributes:
@@ -46,8 +51,10 @@ def attributes_of(claims: Mapping[str, Any]) -> ForeignAttributes:
             values[name] = texts
     _check_sizes(values)
     incomplete = _left_out(claims) | {name for name, texts in values.items() if len(texts) > limits.OIDC_GROUPS}
-    kept = {name: texts for name, texts in values.items() if name not in incomplete}
-    return ForeignAttributes(kept, frozenset(incomplete), tuple(sorted(odd)))
+    # What we pass on, applications take for verified: an address that anybody could have entered is none.
+    unvouched = tuple(name for name, by in VOUCHED_BY.items() if name in values and values.get(by) == ("false",))
+    kept = {name: texts for name, texts in values.items() if name not in incomplete and name not in unvouched}
+    return ForeignAttributes(kept, frozenset(incomplete), tuple(sorted(odd)), unvouched)
 
 
 def subject_of(claims: Mapping[str, Any], rule: str) -> str:

@@ -201,6 +201,10 @@ class RelyingParty(OIDCAuthenticationBackend):
         attributes = attributes_of(claims)
         if attributes.odd:
             self.trace.note("Claims of a shape that we do not read.", names=", ".join(attributes.odd))
+        if attributes.unvouched:
+            self.trace.note(
+                "Left out, since the provider calls them unverified.", names=", ".join(attributes.unvouched)
+            )
         token = self.id_token_claims
         told_at = token.get("auth_time")
         authenticated_at = self.now if told_at is None else datetime.fromtimestamp(told_at, tz=self.now.tzinfo)

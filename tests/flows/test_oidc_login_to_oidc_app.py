@@ -332,6 +332,17 @@ def test_a_foreign_domains_e_mail_is_dropped_even_when_it_is_called_verified(com
     assert not Person.objects.get().identifiers.exists()
 
 
+@pytest.mark.parametrize("unverified", [False, "false"])
+@pytest.mark.parametrize("place", ["claims", "userinfo"])
+def test_an_e_mail_that_the_provider_calls_unverified_is_nobodys(company, browser, unverified, place):
+    """Anybody may have entered the director's address as their own (nOAuth)."""
+    told = {"email": "director@globex.example", "email_verified": unverified}
+    lean = {} if place == "claims" else {"claims": {"email": ...}}
+    answer_of(company.sign_on(browser, **{place: told}, **lean))
+    assert not Person.objects.get().identifiers.exists()
+    assert any("calls them unverified" in entry.get("text", "") for entry in entries())
+
+
 def test_a_closed_account_opens_no_session(company, browser):
     person = make_person(organisation=company.identity_provider.organisation, is_active=False)
     link(person, company.identity_provider, ALICE["sub"])
@@ -358,6 +369,10 @@ def test_a_subject_that_only_looks_like_the_victims_is_never_the_victim(company,
 def test_a_subject_that_two_readers_could_see_differently_is_refused(company, browser, subject):
     refused(company.sign_on(browser, person={"sub": subject}), "oidc.subject")
     assert not Person.objects.exists()
+
+
+def test_a_subject_of_the_greatest_length_is_accepted(company, browser):
+    answer_of(company.sign_on(browser, person={"sub": "x" * limits.OIDC_SUBJECT_CHARS}))
 
 
 # Strength and freshness -----------------------------------------------------------------------------------------------
