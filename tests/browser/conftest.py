@@ -76,10 +76,16 @@ def switch_fault(browser: Browser, demonstration: Demonstration) -> Iterator[Cal
 
     def switch(label: str) -> None:
         somebody.page.goto(f"{demonstration.identity_provider}/faults")
+        switch_on(label)
+
+    def switch_on(label: str) -> None:
         somebody.page.get_by_label(label).check()
         somebody.page.get_by_role("button", name="Answer like this from now on").click()
         expect(somebody.page.get_by_label(label)).to_be_checked()
 
     yield switch
-    switch("No fault")
+    somebody.page.goto(f"{demonstration.identity_provider}/faults")
+    somebody.page.get_by_label("The assertion", exact=True).check()
+    somebody.page.get_by_label("Encrypt the assertion").uncheck()
+    switch_on("No fault")
     somebody.close()

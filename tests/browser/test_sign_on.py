@@ -120,7 +120,7 @@ def test_signing_out_at_the_broker_names_the_applications_that_stay(
     visitor.look("broker-confirm-logout")
     page.get_by_role("link", name="Stay signed on").click()
     expect(page.get_by_role("heading", name="You are signed on, Alice Moreau")).to_be_visible()
-    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign out", exact=True).click()
     expect(page.get_by_role("heading", name="You are signed out")).to_be_visible()
     expect(page.get_by_role("listitem")).to_have_text("Acme CRM")
     visitor.look("broker-signed-out")
