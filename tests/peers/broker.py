@@ -14,7 +14,11 @@ BASE_URL = "http://127.0.0.1:18100"
 SECRETS = {
     "PEERS_MOZILLA_SECRET": "mozilla's secret: 100% of it & more + 0123456789",
     "PEERS_OPENID_CLIENT_SECRET": "openid-client_s.secret~100%/of+it&more=0123456789",
+    "PEERS_LEMONLDAP_SECRET": "lemonldap's secret of letters & digits 0123456789",
+    "PEERS_OPENID_PROVIDER_SECRET": "oidc-provider's_secret~100%/of+it&more: 0123456789",
 }
+SAML_METADATA = f"{BASE_URL}/saml/idp/metadata"
+"""Our metadata as identity provider, and our entityID."""
 READ_TRACE = """
 import json, sys
 from broker.events.models import Event
@@ -35,7 +39,7 @@ class Broker:
             "DJANGO_SETTINGS_MODULE": "broker.settings",
             "BROKER_BASE_URL": BASE_URL,
             "BROKER_VAR": str(folder),
-            "BROKER_OUTGOING_NETWORKS": "127.0.19.0/24",
+            "BROKER_OUTGOING_NETWORKS": "127.0.0.1/32,127.0.19.0/24",
             **SECRETS,
         }
         folder.mkdir()

@@ -6,12 +6,13 @@ import json
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qsl, urldefrag, urlencode, urljoin, urlsplit
 
 import httpx2
 from lxml import etree, html
 
 SAML_FIELDS = ("SAMLRequest", "SAMLResponse")
+USERNAME_FIELDS = {"username", "user", "login"}
 HOPS_MAX = 40
 TRACE = "Countersign-Trace"
 
@@ -52,6 +53,8 @@ class Browser:
 
     email: str = ""
     name: str = "alice"
+    password: str = ""
+    """That of `name` at the identity provider; "": the name with -password behind it."""
     hops: list[Hop] = field(default_factory=list)
     trace_ids: list[str] = field(default_factory=list)
     passwords_typed: int = 0
@@ -111,15 +114,16 @@ class Browser:
             kinds = {element.name: element.get("type", "text") for element in form.inputs if element.name}
             if "password" in kinds.values():
                 self.passwords_typed += 1
-                filled = {name: f"{self.name}-password" for name, kind in kinds.items() if kind == "password"}
-                filled["username"] = self.name
+                password = self.password or f"{self.name}-password"
+                filled = {name: password for name, kind in kinds.items() if kind == "password"}
+                filled |= dict.fromkeys(USERNAME_FIELDS & kinds.keys(), self.name)
             elif "email" in kinds and self.email and response.status_code == 200:
                 filled = {"email": self.email}
             elif fields.keys() & set(SAML_FIELDS):
                 filled = {}
             else:
                 continue
-            target, fields = form.action or url, fields | filled
+            target, fields = urldefrag(form.action or url).url, fields | filled
             if form.method == "GET":
                 return "GET", f"{target}?{urlencode(fields)}", None
             return "POST", target, fields

@@ -1,4 +1,4 @@
-"""The companies of `parties.yaml`, and what each one's identity provider does differently."""
+"""The companies of `parties.yaml` with SimpleSAMLphp, and what each one's identity provider does differently."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,8 @@ def read_companies() -> dict[str, Company]:
     parties = yaml.safe_load(PARTIES.read_text())
     companies = {}
     for row in parties["identity_providers"]:
+        if row["slug"] not in HABITS:
+            continue
         address = urlsplit(row["metadata_url"])
         [domain] = row["home_realm_domains"]
         companies[row["slug"]] = Company(

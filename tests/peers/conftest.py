@@ -8,12 +8,16 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.peers import relying_parties
-from tests.peers.broker import BASE_URL, Broker
+from tests.peers import relying_parties, simplesamlphp
+from tests.peers.broker import BASE_URL, SAML_METADATA, SECRETS, Broker
 from tests.peers.browser import Browser
 from tests.peers.companies import Company, read_companies
+from tests.peers.lemonldap import LemonLDAP
+from tests.peers.openid_provider import start_openid_provider
 from tests.peers.relying_parties import RelyingParty
+from tests.peers.service_providers import Python3SAML, start_python3_saml
 from tests.peers.simplesamlphp import IdentityProvider
+from tests.peers.upstreams import LEMONLDAP_OPENID, LEMONLDAP_SAML, OPENID_PROVIDER, OPENID_PROVIDER_JWT, Upstream
 
 _browsers = pytest.StashKey[list[Browser]]()
 _lines = pytest.StashKey[list[str]]()
@@ -41,18 +45,73 @@ def identity_providers(
 
 
 @pytest.fixture(scope="session")
+def lemonldap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LemonLDAP]:
+    portal = LemonLDAP(
+        base=LEMONLDAP_SAML.base,
+        saml_domain=f"{LEMONLDAP_SAML.slug}.example",
+        openid_domain=f"{LEMONLDAP_OPENID.slug}.example",
+        client_secret=SECRETS["PEERS_LEMONLDAP_SECRET"],
+        redirect_uri=f"{BASE_URL}/oidc/{LEMONLDAP_OPENID.slug}/callback",
+        folder=tmp_path_factory.mktemp("lemonldap"),
+    )
+    try:
+        portal.server.wait()
+        yield portal
+    finally:
+        portal.server.stop()
+
+
+@pytest.fixture(scope="session")
+def openid_providers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """oidc-provider twice: one wants a secret, the other a signature."""
+    folder = tmp_path_factory.mktemp("openid-provider")
+    secrets = {OPENID_PROVIDER: SECRETS["PEERS_OPENID_PROVIDER_SECRET"], OPENID_PROVIDER_JWT: ""}
+    with contextlib.ExitStack() as stack:
+        for one, secret in secrets.items():
+            server = start_openid_provider(
+                one.slug, base=one.base, domain=f"{one.slug}.example", client_secret=secret, folder=folder
+            )
+            stack.enter_context(server).wait()
+        yield
+
+
+@pytest.fixture(scope="session")
+def python3_saml(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Python3SAML]:
+    application = start_python3_saml(tmp_path_factory.mktemp("python3-saml"))
+    with application.server:
+        application.server.wait()
+        yield application
+
+
+@pytest.fixture(scope="session")
+def simplesamlphp_application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[simplesamlphp.Application]:
+    application = simplesamlphp.Application(
+        base="http://127.0.19.5:18100", identity_provider=SAML_METADATA, folder=tmp_path_factory.mktemp("application")
+    )
+    with application.server:
+        application.server.wait()
+        yield application
+
+
+@pytest.fixture(scope="session")
 def broker(
-    identity_providers: dict[str, IdentityProvider], tmp_path_factory: pytest.TempPathFactory
+    identity_providers: dict[str, IdentityProvider],
+    lemonldap: LemonLDAP,
+    openid_providers: None,
+    python3_saml: Python3SAML,
+    simplesamlphp_application: simplesamlphp.Application,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Broker]:
-    """The broker, told of all parties by `apply` alone; then each identity provider gets our metadata."""
+    """The broker, told of all parties by `apply` alone; then each of them that wants it gets our metadata."""
     broker = Broker(tmp_path_factory.mktemp("broker") / "var")
     with broker.server:
         broker.server.wait()
         broker.apply()
         with httpx2.Client(trust_env=False, timeout=30) as http:
-            for slug, identity_provider in identity_providers.items():
+            for slug, identity_provider in (*identity_providers.items(), (LEMONLDAP_SAML.slug, lemonldap)):
                 answer = http.get(f"{BASE_URL}/saml/sp/{slug}/metadata").raise_for_status()
                 identity_provider.trust(answer.content)
+            simplesamlphp_application.trust(http.get(SAML_METADATA).raise_for_status().content)
         yield broker
 
 
@@ -73,13 +132,16 @@ def openid_client(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture
-def new_browser(request: pytest.FixtureRequest) -> Iterator[Callable[[Company], Browser]]:
-    """Makes browsers of people of a company, whose hops are shown when the test fails."""
+def new_browser(request: pytest.FixtureRequest) -> Iterator[Callable[..., Browser]]:
+    """Makes browsers of a company's people or an upstream's person; their hops are shown when the test fails."""
     made: list[Browser] = []
     request.node.stash[_browsers] = made
 
-    def make(company: Company, name: str = "alice") -> Browser:
-        made.append(Browser(email=f"{name}@{company.domain}", name=name))
+    def make(company: Company | Upstream, name: str = "alice") -> Browser:
+        if isinstance(company, Upstream):
+            made.append(Browser(email=company.email, name=company.name, password=company.password))
+        else:
+            made.append(Browser(email=f"{name}@{company.domain}", name=name))
         return made[-1]
 
     yield make

@@ -33,14 +33,22 @@ packages() {
 
 packages /usr/share/simplesamlphp/www/module.php=simplesamlphp php=php-cli openssl=openssl \
 	faketime=faketime node=nodejs npm=npm xmlsec1=xmlsec1
+# LemonLDAP::NG, with what its SAML and OpenID parts load, and a server for it.
+perl5=/usr/share/perl5
+packages /usr/share/lemonldap-ng/portal/htdocs/index.psgi=liblemonldap-ng-portal-perl plackup=libplack-perl \
+	$perl5/GD/SecurityImage.pm=libgd-securityimage-perl $perl5/XML/Simple.pm=libxml-simple-perl \
+	$perl5/IO/String.pm=libio-string-perl $perl5/String/Random.pm=libstring-random-perl
+for module in Lasso:liblasso-perl Image::Magick:perlmagick; do
+	perl -M"${module%:*}" -e1 2>/dev/null || packages "no such file=${module##*:}"
+done
 for extension in xml:dom sqlite3:pdo_sqlite mbstring:mbstring curl:curl; do
 	php -r "exit(extension_loaded('${extension#*:}') ? 0 : 1);" || packages "no such file=php-${extension%:*}"
 done
 node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' ||
-	fail "openid-client needs Node.js 20 or newer; here is $(node --version)"
+	fail "openid-client and oidc-provider need Node.js 20 or newer; here is $(node --version)"
 
 if ! cmp -s "$here/requirements.lock" "$peers/python/installed.lock"; then
-	echo "Installing mozilla-django-oidc …"
+	echo "Installing mozilla-django-oidc and python3-saml …"
 	"$root/.venv/bin/python" -m venv --clear "$peers/python"
 	"$peers/python/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r "$here/requirements.lock"
@@ -48,11 +56,11 @@ if ! cmp -s "$here/requirements.lock" "$peers/python/installed.lock"; then
 fi
 
 if ! cmp -s "$here/applications/npm/package-lock.json" "$peers/npm/installed.json"; then
-	echo "Installing openid-client …"
+	echo "Installing openid-client and oidc-provider …"
 	rm -rf "$peers/npm"
 	mkdir -p "$peers/npm"
 	cp "$here/applications/npm/package.json" "$here/applications/npm/package-lock.json" \
 		"$here/applications/npm/.npmrc" "$peers/npm/"
-	(cd "$peers/npm" && npm ci --silent) || fail "npm could not install openid-client"
+	(cd "$peers/npm" && npm ci --silent) || fail "npm could not install openid-client and oidc-provider"
 	cp "$peers/npm/package-lock.json" "$peers/npm/installed.json"
 fi

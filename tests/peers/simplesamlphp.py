@@ -1,13 +1,14 @@
-"""SimpleSAMLphp, Debian's, on PHP's own server: one instance per company."""
+"""SimpleSAMLphp, Debian's, on PHP's own server: one instance per company, and one as an application."""
 
-import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.peers.companies import Company
+from tests.peers.companies import RSA_SHA256, Company
+from tests.peers.keys import make_key
 from tests.peers.processes import Server
 
-CONFIGURATION = Path(__file__).parent / "simplesamlphp" / "config"
+SOURCES = Path(__file__).parent / "simplesamlphp"
+CONFIGURATION = SOURCES / "config"
 DOCUMENTS = "/usr/share/simplesamlphp/www"
 
 
@@ -40,16 +41,38 @@ class IdentityProvider:
 
     def make_key(self) -> None:
         """Make a signing key and its certificate, in place of those that are there."""
-        subprocess.run(
-            [
-                *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-                *("-subj", f"/CN={self.company.slug}"),
-                *("-keyout", self.folder / "signing.key", "-out", self.folder / "signing.crt"),
-            ],
-            check=True,
-            capture_output=True,
-        )
+        make_key(self.folder, "signing", common_name=self.company.slug)
 
     def trust(self, metadata: bytes) -> None:
         """Register a service provider."""
         (self.folder / "countersign-sp.xml").write_bytes(metadata)
+
+
+class Application:
+    """An application on SimpleSAMLphp: `/whoami` wants a sign-on and tells who came."""
+
+    def __init__(self, *, base: str, identity_provider: str, folder: Path) -> None:
+        self.base = base
+        self.folder = folder
+        make_key(folder, "signing", common_name="application")
+        address = urlsplit(base).netloc
+        command = ["php", "-d", "error_reporting=0", "-S", address, "-t", DOCUMENTS, str(SOURCES / "whoami.php")]
+        self.server = Server(
+            "SimpleSAMLphp as an application",
+            command,
+            ready_url=f"{base}/module.php/saml/sp/metadata.php/application",
+            environment={
+                "SIMPLESAMLPHP_CONFIG_DIR": str(CONFIGURATION),
+                "PEER_FOLDER": str(folder),
+                "PEER_BASE": base,
+                "PEER_IDENTITY_PROVIDER": identity_provider,
+                "PEER_DOMAIN": "application.example",
+                "PEER_NAME_ID": "persistent",
+                "PEER_SIGNATURE_ALGORITHM": RSA_SHA256,
+            },
+            log=folder / "server.log",
+        )
+
+    def trust(self, metadata: bytes) -> None:
+        """Register the identity provider."""
+        (self.folder / "countersign-idp.xml").write_bytes(metadata)

@@ -1,5 +1,5 @@
 <?php
-// SimpleSAMLphp as the identity provider of one company. What differs between companies is in PEER_… variables.
+// SimpleSAMLphp as the identity provider of one company, or as an application. What differs is in PEER_… variables.
 $folder = getenv('PEER_FOLDER');
 $base = getenv('PEER_BASE');
 $config = [
