@@ -89,7 +89,9 @@ def running(folder: Path, *, port: int, companies: list[Company], certificate: b
         )  # fmt: skip
     try:
         wait_until_it_answers(f"{base_url}/health/ready", process, log)
-        yield Broker("Countersign", base_url, f"{base_url}/saml/idp/metadata", companies, certificate, process.pid)
+        yield Broker(
+            "Countersign, at random", base_url, f"{base_url}/saml/idp/metadata", companies, certificate, process.pid
+        )
     finally:
         process.terminate()
         process.wait(STOP_SECONDS)
