@@ -35,6 +35,14 @@ class ConnectionResult:
     """{text, values}: what else was noted."""
 
     @property
+    def failed(self) -> dict[str, Any] | None:
+        """The check that ended it, by its own name where one was recorded; one that failed may also only drop a value."""
+        failed = [check for check in self.checks if not check["passed"]]
+        if not self.code or not failed:
+            return None
+        return next((check for check in failed if check["expected"] == failed[-1]["expected"]), failed[-1])
+
+    @property
     def is_over(self) -> bool:
         return self.outcome != Trace.Outcome.UNDER_WAY
 

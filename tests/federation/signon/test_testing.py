@@ -123,7 +123,8 @@ def test_a_flaw_fails_the_test_as_it_would_fail_the_sign_on(console, company, fl
     result = read_result(event.trace_id)
     assert result
     assert (result.outcome, result.code) == ("refused", code)
-    assert any(not check["passed"] for check in result.checks)
+    assert result.failed
+    assert page.content.decode().count(result.failed["name"]) > 1, "above the list, too"
     assert not Event.objects.filter(type="login.refused").exists()
     assert not LinkedIdentity.objects.exists()
 
@@ -188,10 +189,14 @@ def test_a_closed_account_fails_the_test_and_a_known_one_is_named(console, compa
     assert "account.inactive" in page.content.decode()
 
 
-def test_where_unknown_people_are_refused_the_test_says_so(console):
+def test_where_unknown_people_are_refused_the_test_says_so_and_not_what_was_dropped_before(console):
     company = make_company(enabled=False, unknown_person="refuse")
-    page = finish(company, *begin(console))
+    page = finish(company, *begin(console), attributes={"mail": ["alice@globex.example"]})
     assert "account.unknown" in page.content.decode()
+    result = read_result(Trace.objects.get().pk)
+    assert result
+    assert result.failed
+    assert result.failed["name"] == "account.unknown"
 
 
 def test_a_match_with_hr_is_foretold(console):
