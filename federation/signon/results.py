@@ -36,7 +36,7 @@ class ConnectionResult:
 
     @property
     def failed(self) -> dict[str, Any] | None:
-        """The check that ended it, by its own name where one was recorded; one that failed may also only drop a value."""
+        """The check that ended it, by its own name where it has one: another failure may only have dropped a value."""
         failed = [check for check in self.checks if not check["passed"]]
         if not self.code or not failed:
             return None
