@@ -22,6 +22,7 @@ class ReadOnlyInline(TabularInline):
     """Rows beside their owner, to look at."""
 
     extra = 0
+    hide_title = True
     can_delete = False
 
     def has_add_permission(self, request: HttpRequest, obj: Any) -> bool:

@@ -256,6 +256,7 @@ class ClientSecretInline(TabularInline):
     readonly_fields = fields
     can_delete = False
     extra = 0
+    hide_title = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any) -> bool:
         return False

@@ -39,6 +39,7 @@ class ParticipantInline(TabularInline):
     model = Participant
     fields = ("application", "client", "joined_at", "last_used_at")
     extra = 0
+    hide_title = True
     can_delete = False
 
     def has_add_permission(self, request: HttpRequest, obj: Any) -> bool:
