@@ -1,7 +1,6 @@
 """The person's own page: every live session of theirs, and an end to each, and to nobody else's."""
 
 import re
-import uuid
 from datetime import timedelta
 
 import pytest
@@ -134,7 +133,7 @@ def test_ending_this_browsers_session_takes_its_cookie(browser, here, there):
     assert is_live(there)
 
 
-@pytest.mark.parametrize("named", ["", "x", str(uuid.uuid4()), "\x00", "' OR 1=1"])
+@pytest.mark.parametrize("named", ["", "x", "213913ad-7cf6-45c0-a0ed-eb506482b689", "\x00", "' OR 1=1"])
 def test_what_is_no_session_of_the_person_is_refused(browser, here, there, named):
     token = press_token(browser)
     answer = browser.post("/signon/sessions/end", {"csrfmiddlewaretoken": token, "session": named})
