@@ -126,5 +126,10 @@ def _match(identity_provider: IdentityProvider, claims: Mapping[str, tuple[str, 
 
 def _create(identity_provider: IdentityProvider, *, actor: Actor) -> Person:
     if identity_provider.unknown_person == IdentityProvider.UnknownPerson.REFUSE:
-        raise BrokerError("account.unknown", detail=f"identity provider {identity_provider.slug} makes no new people")
+        raise BrokerError(
+            "account.unknown",
+            detail=f"identity provider {identity_provider.slug} makes no new people",
+            expected="a person who is known already",
+            actual="a subject seen for the first time",
+        )
     return create_person(identity_provider.organisation, actor=actor)

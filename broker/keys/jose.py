@@ -204,7 +204,9 @@ def check_signature(opening: _Opening) -> None:
     try:
         signed = jws.verify(opening.token, opening.key.opened, algorithms=[opening.key.algorithm])
     except Exception as error:  # the library raises what its parts raise; for us all of it is one refusal
-        raise BrokerError("jwt.signature", detail=type(error).__name__) from error
+        raise BrokerError(
+            "jwt.signature", detail=type(error).__name__, expected="a signature by the key of the kid", actual="another"
+        ) from error
     if signed != opening.payload:
         raise BrokerError("jwt.signature", detail="the library read other bytes than we did")
 

@@ -77,7 +77,9 @@ def complete_arrival(
     if login.identity_provider_id != identity_provider.pk or login.application is None:
         raise BrokerError("signon.unknown", detail="the answer came in at another identity provider's address")
     if not consume(login, LoginRequest.State.ANSWERED):
-        raise BrokerError("saml.replayed", detail=f"login request is {login.state}")
+        raise BrokerError(
+            "saml.replayed", expected="an answer nobody judged yet", actual=f"login request is {login.state}"
+        )
     raw_answer = crypto.unseal(login.raw_answer, context=_place(handle)).decode()
     assertion = CONNECTOR.finish_unsolicited(identity_provider, raw_answer, trace=attempt.trace)
     judged = judge(login, identity_provider, assertion, attempt=attempt)

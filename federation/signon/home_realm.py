@@ -41,7 +41,7 @@ def usable_identity_provider(slug: str) -> IdentityProvider:
     if found is None:
         raise BrokerError("signon.no_identity_provider", detail="no identity provider under this slug", actual=slug)
     if not found.is_in_use:
-        raise BrokerError("signon.identity_provider_disabled", detail=slug)
+        raise BrokerError("signon.identity_provider_disabled", expected="switched on", actual=f"{slug} is switched off")
     return found
 
 

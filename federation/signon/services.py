@@ -80,7 +80,7 @@ def receive(identity_provider: IdentityProvider, *, relay_state: str, raw_answer
     )
     if not stored:
         if login.filter(state__in=[State.ANSWERED, State.DONE]).exists():
-            raise BrokerError("saml.replayed", detail="an answer to this request arrived before")
+            raise BrokerError("saml.replayed", expected="the first answer to this request", actual="another one")
         raise _unsolicited(relay_state)
 
 
@@ -96,7 +96,9 @@ def complete(
     login = _find_login_at(identity_provider, relay_state, browser=browser, attempt=attempt)
     # The row is taken as it was read: an answer that came between the two is not in our hands yet.
     if login.state != State.ANSWERED or not consume(login, State.ANSWERED):
-        raise BrokerError("saml.replayed", detail=f"login request is {login.state}")
+        raise BrokerError(
+            "saml.replayed", expected="an answer nobody judged yet", actual=f"login request is {login.state}"
+        )
     raw_answer = crypto.unseal(login.raw_answer, context=_answer_place(login.relay_state)).decode()
     return _judge(login, identity_provider, raw_answer, session=session, attempt=attempt)
 
