@@ -7,6 +7,7 @@ import pytest
 from broker.directory.models import Person
 from broker.sessions.models import Session
 from broker.traces.models import Trace
+from federation.signon import services
 from tests.fakes.fake_op import running
 from tests.flows.openid_stage import OpenIDCompany, make_openid_company
 from tests.flows.stage import Browser, answer_of, make_company
@@ -120,6 +121,23 @@ def test_an_evil_provider_cannot_bring_a_sign_on_that_was_moved_away_from_it_to_
     own |= {"redirect_uri": honest.callback_url, "client_id": honest.identity_provider.client_id}
     url = honest.fake.authorize(f"{honest.fake.issuer}/authorize?{urlencode(own)}", person={"sub": "attacker"})
     refused(browser.get(url), "oidc.token_request")
+
+
+def test_a_sign_on_that_moves_away_in_the_moment_of_its_answer_is_not_taken(honest, evil, monkeypatch):
+    """The other tab's request falls between our reading of the row and our taking it."""
+    browser = Browser()
+    flow = honest.ask(browser)["Location"].partition("flow=")[2]
+    asked = browser.post("/signon/choose", {"flow": flow, "identity_provider": "evil"})["Location"]
+    url = evil.fake.authorize(asked)
+    take = services.consume
+
+    def taken_late(login, state):
+        browser.post("/signon/choose", {"flow": flow, "identity_provider": "globex"})
+        return take(login, state)
+
+    monkeypatch.setattr(services, "consume", taken_late)
+    refused(browser.get(url), "oidc.replayed")
+    assert not evil.fake.token_requests
 
 
 def test_an_id_token_of_the_honest_provider_is_no_answer_of_the_evil_one(honest, evil):
