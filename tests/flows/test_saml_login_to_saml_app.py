@@ -286,7 +286,8 @@ def test_force_authn_goes_upstream_in_spite_of_a_session(erp: ERP, browser: Brow
 
 
 def test_an_old_authentication_does_not_pass_for_a_forced_one(erp: ERP, browser: Browser) -> None:
-    page = erp.sign_on(browser, ask={"ForceAuthn": "true"})
+    old = instant(timezone.now() - timedelta(minutes=5))
+    page = erp.sign_on(browser, ask={"ForceAuthn": "true"}, authn_instant=old)
     refused(page, "saml.authentication_too_old")
     assert erp.read(page).status == ("Responder", "AuthnFailed")
 

@@ -1,6 +1,7 @@
 """How requests arrive: what is given back as it came, and what no browser should carry."""
 
 import base64
+import tracemalloc
 import zlib
 from urllib.parse import quote
 
@@ -116,7 +117,12 @@ def test_a_query_that_is_none_is_refused(raw_query: str, code: str) -> None:
 def test_a_deflate_bomb_is_refused_before_it_grows() -> None:
     bomb = deflated(b"<a>" + b" " * 50_000_000 + b"</a>")
     assert len(bomb) < 64_000
-    assert refusal(query(bomb)) == "saml_idp.too_large"
+    raw_query = query(bomb)
+    tracemalloc.start()
+    assert refusal(raw_query) == "saml_idp.too_large"
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * limits.SAML_MESSAGE_BYTES
 
 
 def test_inflated_size_is_bounded_to_the_byte() -> None:
