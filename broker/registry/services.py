@@ -20,6 +20,7 @@ def find_identity_provider(slug: str) -> IdentityProvider | None:
         ("identity_provider", slug),
         lambda: (
             IdentityProvider.objects.select_related("organisation")
+            .defer("metadata")
             .filter(slug=slug, retired_at=None)
             .order_by()
             .first()
@@ -45,15 +46,16 @@ def find_home_realm(domain: str) -> IdentityProvider | None:
     """The enabled identity provider to which the e-mail domain `domain` leads."""
     if not _can_be(values.domain, domain):
         return None
-    found = parties.get(
+    slug = parties.get(
         ("home_realm", domain.lower()),
         lambda: (
-            HomeRealmDomain.objects.select_related("identity_provider__organisation")
-            .filter(name=domain.lower(), identity_provider__retired_at=None)
+            HomeRealmDomain.objects.filter(name=domain.lower(), identity_provider__retired_at=None)
+            .values_list("identity_provider__slug", flat=True)
             .first()
         ),
     )
-    return found.identity_provider if found and found.identity_provider.is_in_use else None
+    found = find_identity_provider(slug) if slug else None
+    return found if found and found.is_in_use else None
 
 
 def find_only_identity_provider() -> IdentityProvider | None:
