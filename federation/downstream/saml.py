@@ -4,8 +4,8 @@ SAML 2.0 profiles section 4.1. An answer, good or bad, goes to an address of the
 """
 
 import base64
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from django.utils import timezone
@@ -21,16 +21,15 @@ from broker.traces.collector import Collector
 from federation.assertions import Answer, SignOnRequest
 from federation.downstream.addresses import entity_id, sso_url
 from federation.downstream.attributes import attributes_of
-from federation.downstream.name_ids import FORMATS, can_be_compared, check_wanted_person, kind_for, name_id_of
+from federation.downstream.name_ids import FORMATS, check_wanted_person, kind_for, name_id_of
+from federation.downstream.registrations import must_be_signed, recipient_of, registered_metadata
 from federation.downstream.saml_contexts import contexts_good_enough, told_context
+from federation.downstream.saml_wishes import WISHES, Wish
 from federation.saml import names
 from federation.saml.bindings import CarriedRequest
-from federation.saml.checks import Compared, run_checks
-from federation.saml.encrypting import Recipient, choose_recipient
+from federation.saml.checks import run_checks
 from federation.saml.envelope import IdentityProviderRefused
-from federation.saml.metadata import ServiceProviderMetadata, read_registered_service_provider
 from federation.saml.publication import write_identity_provider
-from federation.saml.request_refusals import refused_as_request
 from federation.saml.requests import RequestExpectation, parse_request, verify_request
 from federation.saml.responses import Envelope, SignedOn, write_refusal, write_response
 from federation.saml.verified import Comparison, NameID, NameIDPolicy, RequestedContexts, VerifiedRequest
@@ -62,14 +61,6 @@ class RequestRefused(BrokerError):
         self.application = application
         self.asked = asked
         super().__init__(refusal.code, detail=refusal.detail, expected=refusal.expected, actual=refusal.actual)
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A verified request, and the application that it comes from."""
-
-    request: VerifiedRequest
-    face: ServiceProvider
 
 
 def read(carried: CarriedRequest, *, trace: Collector) -> SignOnRequest:
@@ -216,64 +207,6 @@ def identity_provider_metadata() -> bytes:
             signer=saml_signing(),
         ),
     )
-
-
-def check_name_id_policy(wish: Wish) -> Compared:
-    """The kind of name that is asked for is one that the application may have."""
-    return f"what {wish.face.name_id} allows", kind_for(wish.face, wish.request.name_id_policy)
-
-
-def check_subject(wish: Wish) -> Compared:
-    """The person who is asked for, if one is, is named in a way that can be compared with who signs on."""
-    wanted = wish.request.subject
-    if wanted is not None and not can_be_compared(wanted):
-        expected = "a persistent NameID or an e-mail address as Subject"
-        raise BrokerError("saml_idp.subject", expected=expected, actual=wanted.format)
-    return "anybody" if wanted is None else "a Subject that can be compared", wanted.format if wanted else "nobody"
-
-
-def check_proxying(wish: Wish) -> Compared:
-    """Another identity provider may be asked: a ProxyCount of zero forbids what a broker is (SAML core 3.4.1.5)."""
-    count = wish.request.proxy_count
-    if count == 0:
-        raise BrokerError("saml_idp.proxying", expected="a ProxyCount of at least 1, or none", actual=count)
-    return "a ProxyCount of at least 1, or none", count
-
-
-def check_contexts(wish: Wish) -> Compared:
-    """There is a context that could be good enough."""
-    wanted = contexts_good_enough(wish.request.contexts)
-    return ", ".join(wanted) or "any context", f"{wish.request.contexts.comparison} of what was named"
-
-
-WISHES: tuple[Callable[[Wish], Compared], ...] = (check_name_id_policy, check_subject, check_proxying, check_contexts)
-"""What a verified request may ask for. An application hears which one failed."""
-
-
-def must_be_signed(face: ServiceProvider, metadata: ServiceProviderMetadata) -> bool:
-    """Whether requests of this application have to be signed: as it declared, unless an operator decided."""
-    if face.require_signed_requests == ServiceProvider.RequireSigned.AUTO:
-        return metadata.authn_requests_signed
-    return face.require_signed_requests == ServiceProvider.RequireSigned.ALWAYS
-
-
-def recipient_of(face: ServiceProvider, metadata: ServiceProviderMetadata) -> Recipient | None:
-    """To whom the assertion is encrypted; None: it is not. Raises saml_idp.encryption."""
-    if face.encrypt == ServiceProvider.Encrypt.NEVER:
-        return None
-    if face.encrypt == ServiceProvider.Encrypt.AUTO and not metadata.encryption_keys:
-        return None
-    return choose_recipient(metadata.encryption_keys)
-
-
-def registered_metadata(face: ServiceProvider) -> ServiceProviderMetadata:
-    """The application's metadata, read once per change. Raises saml_idp.metadata."""
-
-    def load() -> ServiceProviderMetadata:
-        with refused_as_request():
-            return read_registered_service_provider(face.metadata.encode())
-
-    return parties.get(("service_provider_metadata", face.pk), load)
 
 
 def _find_face(asked: dict[str, Any]) -> ServiceProvider:

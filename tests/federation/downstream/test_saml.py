@@ -18,6 +18,7 @@ from federation.downstream import saml
 from federation.downstream.adapters import downstream_for
 from federation.downstream.attributes import attributes_of
 from federation.downstream.name_ids import kind_for, pairwise
+from federation.downstream.registrations import registered_metadata
 from federation.saml.envelope import IdentityProviderRefused
 from federation.saml.names import ATTRIBUTE_NAME_BASIC, ATTRIBUTE_NAME_URI, STATUS_RESPONDER
 from federation.saml.verified import NameIDPolicy
@@ -201,7 +202,7 @@ def test_metadata_that_cannot_be_read_any_more_is_said_to_be_the_registrations_f
     face = find_service_provider(erp.sp.entity_id)
     assert face is not None
     with pytest.raises(BrokerError) as caught:
-        saml.registered_metadata(face)
+        registered_metadata(face)
     assert caught.value.code == "saml_idp.metadata"
 
 
