@@ -33,9 +33,10 @@ packages() {
 
 packages /usr/share/simplesamlphp/www/module.php=simplesamlphp php=php-cli openssl=openssl \
 	faketime=faketime node=nodejs npm=npm xmlsec1=xmlsec1
-# LemonLDAP::NG, with what its SAML and OpenID parts load, and a server for it.
+# mod_auth_mellon; LemonLDAP::NG with what its SAML and OpenID parts load, and a server for it.
 perl5=/usr/share/perl5
-packages /usr/share/lemonldap-ng/portal/htdocs/index.psgi=liblemonldap-ng-portal-perl plackup=libplack-perl \
+packages /usr/lib/apache2/modules/mod_auth_mellon.so=libapache2-mod-auth-mellon /usr/sbin/apache2=apache2-bin \
+	/usr/share/lemonldap-ng/portal/htdocs/index.psgi=liblemonldap-ng-portal-perl plackup=libplack-perl \
 	$perl5/GD/SecurityImage.pm=libgd-securityimage-perl $perl5/XML/Simple.pm=libxml-simple-perl \
 	$perl5/IO/String.pm=libio-string-perl $perl5/String/Random.pm=libstring-random-perl
 for module in Lasso:liblasso-perl Image::Magick:perlmagick; do
