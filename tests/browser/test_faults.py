@@ -67,6 +67,7 @@ def test_a_fault_shows_its_code_to_the_person_and_its_evidence_to_the_operator(
     olga.page.get_by_role("link", name=trace_id).click()
     assert text_of(olga.page, "Code") == wanted.code
     evidence = olga.page.get_by_role("table").filter(has_text="What failed")
+    expect(find_row(evidence, wanted.check)).to_be_visible()
     expected, actual = find_row(evidence, wanted.check).get_by_role("cell").all_inner_texts()
     assert expected != actual
     assert wanted.expected in expected

@@ -98,14 +98,14 @@ def test_a_person_ends_a_session_in_another_browser(
 ) -> None:
     elsewhere = Visitor(browser, demonstration)
     for one in (elsewhere, visitor):
-        one.sign_on(demonstration.crm, person="Bob Okafor")
+        one.sign_on(demonstration.crm, person="Carol Lindqvist")
         one.page.goto(demonstration.broker)
     page = visitor.page
     expect(page.get_by_role("heading", name="In another browser")).to_be_visible()
     visitor.look("home-two-sessions")
     press(visitor, page.get_by_role("button", name="End this session"))
     expect(page.get_by_role("heading", name="In another browser")).to_be_hidden()
-    expect(page.get_by_role("heading", name="You are signed on, Bob Okafor")).to_be_visible()
+    expect(page.get_by_role("heading", name="You are signed on, Carol Lindqvist")).to_be_visible()
     elsewhere.page.reload()
     expect(elsewhere.page.get_by_role("heading", name="You are not signed on here")).to_be_visible()
     elsewhere.close()
