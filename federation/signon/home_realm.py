@@ -8,14 +8,16 @@ from broker import limits
 from broker.errors import BrokerError
 from broker.registry.models import IdentityProvider
 from broker.registry.services import find_home_realm, find_identity_provider, find_only_identity_provider
+from broker.sessions.models import Session
 from broker.traces.collector import Collector
 from federation.assertions import SignOnRequest
 from federation.claims.authority import scope_of
 from federation.signon.testing import is_under_test
 
 
-def find_realm(request: SignOnRequest, *, trace: Collector) -> IdentityProvider | None:
-    """The identity provider by the application's hint, by the e-mail domain of the login hint, or the only one.
+def find_realm(request: SignOnRequest, *, session: Session | None, trace: Collector) -> IdentityProvider | None:
+    """The identity provider by the application's hint, by the e-mail domain of the login hint, that of the live
+    session, which has to be renewed or stepped up and not chosen anew, or the only one.
 
     None: the person has to be asked. A hint that names none, or one that is switched off, is refused.
     """
@@ -29,6 +31,9 @@ def find_realm(request: SignOnRequest, *, trace: Collector) -> IdentityProvider 
         if by_domain:
             trace.note("The e-mail domain leads to an identity provider.", identity_provider=by_domain.slug)
             return by_domain
+    if session is not None and not request.choose:
+        trace.note("The session came from an identity provider.", identity_provider=session.identity_provider.slug)
+        return find_identity_provider(session.identity_provider.slug)
     only = find_only_identity_provider()
     if only:
         trace.note("There is only one identity provider.", identity_provider=only.slug)

@@ -51,7 +51,7 @@ def begin(asked: SignOnRequest, *, session: Session | None, browser: str, attemp
         return Step(answer=_answer_from_session(asked, session, attempt=attempt, now=now))
     if asked.passive:
         raise BrokerError("oauth.login_required", expected="a live session", actual="none that is good enough")
-    realm = find_realm(asked, trace=attempt.trace)
+    realm = find_realm(asked, session=session, trace=attempt.trace)
     login = _store(asked, browser=browser, attempt=attempt, now=now)
     if realm is None:
         attempt.trace.note("The person is asked for the identity provider.")

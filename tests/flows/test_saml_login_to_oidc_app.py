@@ -11,11 +11,14 @@ from django.utils import timezone
 from broker import limits
 from broker.directory.models import Group, LinkedIdentity, Person
 from broker.events.models import Event
+from broker.keys.services import saml_encryption_certificate
+from broker.registry.cache import raise_version
 from broker.sessions.models import Participant, Session
 from broker.traces.models import Trace
 from broker.traces.services import read_trace
 from federation.signon.models import LoginRequest
 from tests.factories import link, make_application, make_client, make_identity_provider, make_person, make_session
+from tests.fakes.fake_idp import instant
 from tests.flows.stage import (
     ATTRIBUTES,
     Browser,
@@ -100,8 +103,6 @@ def test_the_request_is_signed_and_bound_to_the_login(company, browser):
 @pytest.mark.parametrize("sign", ["response", "assertion", "both"])
 @pytest.mark.parametrize("encrypt", [None, "gcm", "cbc128"])
 def test_every_way_of_signing_and_encrypting_is_accepted(company, browser, sign, encrypt):
-    from broker.keys.services import saml_encryption_certificate
-
     options = {"encrypt": encrypt, "encryption_certificate": saml_encryption_certificate()} if encrypt else {}
     assert "code" in answer_of(company.sign_on(browser, sign=sign, **options))
 
@@ -142,13 +143,12 @@ def test_prompt_login_goes_upstream_with_force_authn(company, browser):
 
 def test_a_forced_sign_on_needs_a_fresh_authentication(company, browser):
     company.sign_on(browser)
-    stale = company.answer(browser, company.ask(browser, prompt="login"))
+    an_hour_ago = instant(timezone.now() - timedelta(hours=1))
+    stale = company.answer(browser, company.ask(browser, prompt="login"), authn_instant=an_hour_ago)
     refused(stale, "saml.authentication_too_old")
 
 
 def test_a_fresh_authentication_renews_the_same_session_under_a_new_handle(company, browser):
-    from tests.fakes.fake_idp import instant
-
     company.sign_on(browser)
     before = Session.objects.get()
     sent = company.ask(browser, prompt="login")
@@ -179,9 +179,14 @@ def test_prompt_none_answers_from_the_session_or_says_login_required(company, br
     assert "code" in answer_of(company.ask(browser, prompt="none"))
 
 
-def test_another_person_in_the_same_browser_ends_the_first_session(company, browser):
-    from tests.fakes.fake_idp import instant
+def test_a_session_is_renewed_where_it_came_from_without_asking_the_person(company, browser):
+    make_identity_provider()
+    company.sign_on(browser, ask={"idp_hint": "acme-idp"})
+    assert company.ask(browser, prompt="login")["Location"].startswith("https://acme-idp.example/sso?")
+    assert company.ask(browser, prompt="select_account")["Location"].startswith("/signon/choose?flow=")
 
+
+def test_another_person_in_the_same_browser_ends_the_first_session(company, browser):
     company.sign_on(browser)
     first = Session.objects.get()
     sent = company.ask(browser, prompt="select_account")
@@ -406,8 +411,6 @@ def test_a_disabled_identity_provider_answers_nobody(company, browser):
     sent = company.ask(browser)
     company.identity_provider.enabled = False
     company.identity_provider.save()
-    from broker.registry.cache import raise_version
-
     raise_version()
     refused(company.answer(browser, sent), "signon.identity_provider_disabled")
     assert not Session.objects.exists()
