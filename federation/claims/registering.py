@@ -1,4 +1,4 @@
-"""The only way in which a claim mapping or a release rule is written."""
+"""The only way in which a claim mapping, a table of contexts or a release rule is written."""
 
 from django.db import transaction
 
@@ -31,19 +31,10 @@ def set_claim_mapping(identity_provider: IdentityProvider, claims: dict[str, lis
         for name in names:
             check_attribute_name(name)
     mapping, _ = ClaimMapping.objects.select_for_update().get_or_create(identity_provider=identity_provider)
-    if mapping.claims == claims:
-        return
-    before, mapping.claims = mapping.claims, claims
-    mapping.save()
-    record(
-        catalogue.PARTY_CHANGED,
-        actor=actor,
-        subject=("identity_provider", identity_provider.slug),
-        connection=identity_provider.slug,
-        before={"claims": before},
-        after={"claims": claims},
-    )
-    raise_version()
+    if mapping.claims != claims:
+        before, mapping.claims = mapping.claims, claims
+        mapping.save()
+        _record_provider_change(identity_provider, "claims", before, claims, actor=actor)
 
 
 @transaction.atomic
@@ -72,19 +63,10 @@ def set_contexts(identity_provider: IdentityProvider, contexts: dict[str, str], 
     for name, level in contexts.items():
         check_context(name, level)
     mapping, _ = ContextMapping.objects.select_for_update().get_or_create(identity_provider=identity_provider)
-    if mapping.contexts == contexts:
-        return
-    before, mapping.contexts = mapping.contexts, contexts
-    mapping.save()
-    record(
-        catalogue.PARTY_CHANGED,
-        actor=actor,
-        subject=("identity_provider", identity_provider.slug),
-        connection=identity_provider.slug,
-        before={"contexts": before},
-        after={"contexts": contexts},
-    )
-    raise_version()
+    if mapping.contexts != contexts:
+        before, mapping.contexts = mapping.contexts, contexts
+        mapping.save()
+        _record_provider_change(identity_provider, "contexts", before, contexts, actor=actor)
 
 
 def check_context(name: str, level: str) -> None:
@@ -107,3 +89,18 @@ def check_attribute_name(name: str) -> str:
     if not name.strip() or len(name) > ATTRIBUTE_NAME_CHARS or not name.isprintable():
         raise BadValue(f"{name[:80]!r} is no attribute name")
     return name
+
+
+def _record_provider_change(
+    identity_provider: IdentityProvider, key: str, before: object, after: object, *, actor: Actor
+) -> None:
+    """What follows every change of a provider's table, in its transaction."""
+    record(
+        catalogue.PARTY_CHANGED,
+        actor=actor,
+        subject=("identity_provider", identity_provider.slug),
+        connection=identity_provider.slug,
+        before={key: before},
+        after={key: after},
+    )
+    raise_version()
