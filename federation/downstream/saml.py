@@ -19,6 +19,7 @@ from broker.registry.services import every_proved_domain, find_service_provider
 from broker.sessions.models import Participant, Session
 from broker.traces.collector import Collector
 from federation.assertions import Answer, SignOnRequest
+from federation.checks import run_checks
 from federation.downstream.addresses import entity_id, sso_url
 from federation.downstream.attributes import attributes_of
 from federation.downstream.name_ids import FORMATS, check_wanted_person, kind_for, name_id_of
@@ -27,7 +28,6 @@ from federation.downstream.saml_contexts import contexts_good_enough, told_conte
 from federation.downstream.saml_wishes import WISHES, Wish
 from federation.saml import names
 from federation.saml.bindings import CarriedRequest
-from federation.saml.checks import run_checks
 from federation.saml.envelope import IdentityProviderRefused
 from federation.saml.publication import write_identity_provider
 from federation.saml.requests import RequestExpectation, parse_request, verify_request

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from broker.errors import BrokerError
 from broker.registry.models import ServiceProvider
+from federation.checks import Compared
 from federation.downstream.name_ids import can_be_compared, kind_for
 from federation.downstream.saml_contexts import contexts_good_enough
-from federation.saml.checks import Compared
 from federation.saml.verified import VerifiedRequest
 
 

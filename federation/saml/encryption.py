@@ -19,8 +19,8 @@ from lxml import etree
 
 from broker import limits
 from broker.errors import BrokerError
+from federation.checks import Compared
 from federation.saml.algorithms import CIPHERS, GCM_CIPHERS, OAEP_DIGESTS, OAEP_MASKS, RSA_OAEP, RSA_OAEP_MGF1P
-from federation.saml.checks import Compared
 from federation.saml.elements import find_child, get_child, local, octets_of
 from federation.saml.names import DS, XENC, XENC11, clark
 

@@ -9,7 +9,7 @@ from lxml import etree
 
 from broker import limits
 from broker.errors import BrokerError
-from federation.saml.checks import Compared
+from federation.checks import Compared
 from federation.saml.elements import children, find_child, get_child, text_of
 from federation.saml.expectation import ResponseExpectation
 from federation.saml.instants import parse_instant

@@ -11,8 +11,8 @@ from lxml import etree
 
 from broker.errors import BrokerError
 from broker.traces.collector import Collector
+from federation.checks import recorded, run_checks
 from federation.saml.attributes import read_attributes
-from federation.saml.checks import recorded, run_checks
 from federation.saml.elements import find_child, get_child, id_of
 from federation.saml.encryption import ENCRYPTED_STRUCTURE, EncryptedCase, decrypt_assertion
 from federation.saml.envelope import ENVELOPE, EnvelopeCase, IdentityProviderRefused, refusal_in

@@ -9,7 +9,7 @@ from lxml import etree
 
 from broker import limits
 from broker.errors import BrokerError
-from federation.saml.checks import Compared
+from federation.checks import Compared
 
 _NOT_UTF_8 = re.compile(rb"""<\?xml[^>]*\sencoding\s*=\s*["'](?!utf-8["'])""", re.IGNORECASE)
 _TOO_DEEP = etree.XPath("/*" * (limits.SAML_DEPTH + 1))

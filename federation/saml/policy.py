@@ -8,7 +8,7 @@ from lxml import etree
 
 from broker import limits
 from broker.errors import BrokerError
-from federation.saml.checks import Compared
+from federation.checks import Compared
 from federation.saml.elements import children, find_child, get_child, text_of
 from federation.saml.envelope import NO_REQUEST, compare_age, compare_issuer
 from federation.saml.expectation import ResponseExpectation

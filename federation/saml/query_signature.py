@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from broker.errors import BrokerError
 from broker.traces.collector import Collector
+from federation.checks import Compared, run_checks
 from federation.saml.algorithms import SIGNATURE_METHODS
 from federation.saml.bindings import QuerySignature
-from federation.saml.checks import Compared, run_checks
 from federation.saml.signature import compare_signature
 
 

@@ -3,7 +3,7 @@
 from lxml import etree
 
 from broker.errors import BrokerError
-from federation.saml.checks import Compared
+from federation.checks import Compared
 from federation.saml.elements import id_of
 from federation.saml.names import SAML, SAMLP, clark
 from federation.saml.structure import (

@@ -14,9 +14,9 @@ from lxml import etree
 from broker import limits
 from broker.errors import BrokerError
 from broker.traces.collector import Collector
+from federation.checks import Compared, recorded, run_checks
 from federation.saml import names
 from federation.saml.bindings import CarriedRequest
-from federation.saml.checks import Compared, recorded, run_checks
 from federation.saml.elements import children, find_child, get_child, id_of, text_of
 from federation.saml.instants import parse_instant
 from federation.saml.metadata import AssertionConsumerService

@@ -18,6 +18,7 @@ from lxml import etree
 
 from broker.errors import BrokerError
 from broker.traces.collector import Collector
+from federation.checks import Compared, run_checks
 from federation.saml.algorithms import (
     DIGEST_METHODS,
     LEGACY_DIGEST_METHODS,
@@ -27,7 +28,6 @@ from federation.saml.algorithms import (
 )
 from federation.saml.canonical import canonical_bytes, inclusive_prefixes, remove_signature
 from federation.saml.certificates import VerificationKey, verification_key
-from federation.saml.checks import Compared, run_checks
 from federation.saml.elements import get_child, id_of, local, octets_of
 from federation.saml.names import DS, DS11, ENVELOPED, EXCLUSIVE_C14N, clark
 from federation.saml.parsing import parse_message, standalone

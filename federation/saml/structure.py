@@ -10,7 +10,7 @@ from enum import StrEnum
 from lxml import etree
 
 from broker.errors import BrokerError
-from federation.saml.checks import Compared
+from federation.checks import Compared
 from federation.saml.elements import all_ids, children, find_child, get_child, id_of, local
 from federation.saml.names import DS, SAML, SAMLP, STATUS_SUCCESS, XENC, clark
 

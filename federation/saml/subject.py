@@ -8,8 +8,8 @@ from lxml import etree
 
 from broker import limits
 from broker.errors import BrokerError
+from federation.checks import Compared
 from federation.saml import names
-from federation.saml.checks import Compared
 from federation.saml.elements import find_child, get_child, text_of
 from federation.saml.expectation import ResponseExpectation
 from federation.saml.structure import SUBJECT

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from broker import limits
 from broker.errors import BrokerError
 from broker.traces.collector import Collector
-from federation.upstream.checks import Compared, run_checks
+from federation.checks import Compared, run_checks
 
 PARAMETERS = ("state", "iss", "error", "error_description", "code")
 PARAMETERS_MAX = 50

@@ -13,7 +13,7 @@ from broker.keys import jose
 from broker.keys.remote import remote_keys
 from broker.keys.values import ABSENT, ForeignExpectation, VerificationKey, VerifiedClaims
 from broker.traces.collector import Collector
-from federation.upstream.checks import Compared, run_checks
+from federation.checks import Compared, run_checks
 
 TYPES = frozenset({ABSENT, "JWT"})
 METHODS_MAX = 20

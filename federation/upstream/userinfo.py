@@ -9,7 +9,7 @@ from broker.errors import BrokerError
 from broker.keys.strict_json import NotStrictJson, read_object
 from broker.outgoing import fetch
 from broker.traces.collector import Collector
-from federation.upstream.checks import Compared, run_checks
+from federation.checks import Compared, run_checks
 
 CLAIMS_OF_SCOPE: Mapping[str, tuple[str, ...]] = {
     "profile": ("name", "given_name", "family_name"),

@@ -12,7 +12,7 @@ from broker.refusals import CATALOGUE
 from broker.traces.collector import Collector
 from broker.traces.models import Trace
 from broker.traces.services import read_trace
-from federation.upstream.checks import run_checks
+from federation.checks import run_checks
 from federation.upstream.id_token import ID_TOKEN_CHECKS
 from tests.fakes.fake_op import CLIENT_ID, CLIENT_SECRET, half_hash
 from tests.fakes.tokens import b64, ec_key, es256, hs256, ps256, rs256, rsa_key, unsigned

@@ -4,7 +4,7 @@ import pytest
 
 from broker.errors import BrokerError
 from broker.traces.collector import Collector
-from federation.saml.checks import Compared, recorded, run_checks
+from federation.checks import Compared, recorded, run_checks
 
 
 def check_first(case: str) -> Compared:
