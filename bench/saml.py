@@ -143,7 +143,7 @@ def as_signer(own: KeyPair) -> Signer:
         private_key = own.private_key
         certificate = own.der
 
-    return Credential()  # type: ignore[return-value] - the suite's key pairs are RSA unless asked otherwise
+    return Credential()  # type: ignore[return-value]  # the suite's key pairs are RSA unless asked otherwise
 
 
 def pysaml2_client(fake: FakeIdentityProvider, own: KeyPair, *, folder: Path, program: str) -> Saml2Client:
