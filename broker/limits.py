@@ -102,7 +102,6 @@ EVENT_LATENESS = timedelta(hours=1)
 EVENT_UNSEALED_MAX = timedelta(minutes=5)
 """An event that stands unsealed for longer is a fault: the sealer does not run."""
 EVENT_RETENTION = timedelta(days=730)
-TRACE_RETENTION = timedelta(days=30)
 SESSION_RETENTION = timedelta(days=90)
 
 # Pages

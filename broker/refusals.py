@@ -494,20 +494,6 @@ CATALOGUE: tuple[Refusal, ...] = (
         "Let the identity provider ask for the second factor, and say so in its authentication context.",
     ),
     Refusal(
-        "signon.bad_parameter",
-        400,
-        "A parameter of the request is not usable.",
-        _APP,
-        "The trace names the parameter.",
-    ),
-    Refusal(
-        "signon.return_target",
-        400,
-        "The place to return to is not one of ours.",
-        _APP,
-        "Send no RelayState, or a target that is registered.",
-    ),
-    Refusal(
         "signon.no_application",
         400,
         "The identity provider sent somebody without saying to which application.",
