@@ -28,6 +28,7 @@ def test_an_operator_chooses_an_own_password_before_anything_else(
     choose_password(visitor, old=one_time, new=OWN_PASSWORD)
     expect(page.get_by_text("Your password is changed.")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Password")).to_be_visible()
     enter(visitor, OSCAR, password=one_time)
     expect(page.get_by_role("alert")).to_have_text("This e-mail address and password do not open the console.")
     visitor.look("console-sign-in-refused")
@@ -39,6 +40,7 @@ def test_five_wrong_passwords_lock_an_account_until_an_operator_resets_it(olga: 
     page = olga.page
     page.get_by_role("link", name="Operators").click()
     page.locator("a.addlink").click()
+    expect(page.get_by_label("E-mail address")).to_be_visible()
     olga.look("console-add-operator")
     page.get_by_label("E-mail address").fill(LORNA)
     page.get_by_label("Name").fill("Lorna Locked")
@@ -50,6 +52,7 @@ def test_five_wrong_passwords_lock_an_account_until_an_operator_resets_it(olga: 
     lorna = Visitor(browser, olga.demonstration)
     for _ in range(TRIES):
         enter(lorna, LORNA, password="not what was shown")
+        expect(lorna.page.get_by_role("alert")).to_be_visible()
     expect(lorna.page.get_by_role("alert")).to_contain_text("Locked after too many wrong passwords.")
     lorna.look("console-locked")
     enter(lorna, LORNA, password=one_time)
@@ -57,6 +60,7 @@ def test_five_wrong_passwords_lock_an_account_until_an_operator_resets_it(olga: 
 
     page.get_by_role("link", name="I have written it down").click()
     page.get_by_role("link", name="Reset password").click()
+    expect(page.get_by_role("button", name="Reset password")).to_be_visible()
     olga.look("console-reset-password")
     page.get_by_role("button", name="Reset password").click()
     enter_first_time(lorna, LORNA, password=page.locator(".cs-password").inner_text())

@@ -102,6 +102,7 @@ def test_a_person_ends_a_session_in_another_browser(
     before.page.goto(demonstration.broker)
     everywhere = before.page.get_by_role("button", name="Sign out everywhere")
     press(before, everywhere if everywhere.is_visible() else before.page.get_by_role("button", name="Sign out"))
+    expect(before.page.get_by_role("heading", name="You are signed out")).to_be_visible()
     before.close()
     elsewhere = Visitor(browser, demonstration)
     for one in (elsewhere, visitor):

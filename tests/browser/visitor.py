@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import (
     Browser,
     ConsoleMessage,
+    Error,
     Locator,
     Page,
     Request,
@@ -25,6 +26,8 @@ SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PATIENCE = 15_000
 """Milliseconds: a machine that runs other suites too is slow."""
 TABS_AT_MOST = 60
+PAGES_IN_A_ROW = 10
+"""So many pages may take each other's place (a form that sends itself, its answer, …) before one stays."""
 SETTLE = """async scheme => {
     if (window.Alpine) Alpine.$data(document.documentElement).adminTheme = scheme;
     for (let frame = 0; frame < 3; frame += 1) await new Promise(requestAnimationFrame);
@@ -75,7 +78,7 @@ class Visitor:
     def look(self, name: str) -> None:
         """Take the page's picture, wide and narrow, light and dark, and audit each."""
         SHOTS.mkdir(exist_ok=True)
-        self.page.wait_for_load_state("load")
+        self.settle()
         for size, (width, height) in SIZES.items():
             self.page.set_viewport_size({"width": width, "height": height})
             for scheme in SCHEMES:
@@ -118,9 +121,21 @@ class Visitor:
         raise AssertionError(f"{TABS_AT_MOST} times Tab does not lead to {target}")
 
     def settle(self) -> None:
-        """Return once the page is loaded, nothing moves and the page has audited itself."""
-        self.page.wait_for_function("document.readyState === 'complete'")
-        self.page.evaluate(SETTLE, "auto")
+        """Return once a page stays, is loaded, does not move and has audited itself.
+
+        A press that leads to another page is to be followed by waiting for that one: one that did not begin to come
+        yet is not waited for here.
+        """
+        for _ in range(PAGES_IN_A_ROW):
+            self.page.wait_for_function("document.readyState === 'complete'")
+            try:
+                self.page.evaluate(SETTLE, "auto")
+            except Error as error:
+                if "context was destroyed" not in error.message:
+                    raise
+            else:
+                return
+        raise AssertionError(f"{PAGES_IN_A_ROW} pages took each other's place; the last: {self.page.url}")
 
     def close(self) -> None:
         """Leave. Raises AssertionError with every problem of every page seen."""
