@@ -11,7 +11,7 @@ def test_a_login_is_clicked_through_from_the_first_page_to_the_claims(visitor: V
     page.goto(f"{visitor.demonstration.broker}/")
     visitor.look("broker-home-signed-off")
     page.get_by_role("link", name="Acme CRM", exact=True).click()
-    expect(page.get_by_role("heading", name="You are not signed on")).to_be_visible()
+    expect(page.get_by_role("heading", name="Welcome to Acme CRM")).to_be_visible()
     visitor.look("crm-signed-off")
     page.get_by_role("link", name="Sign on", exact=True).click()
     visitor.come_from_acme()
