@@ -21,6 +21,7 @@ CONTENT_LENGTH_DIGITS = 18
 """Longer numbers are nobody's length; Python refuses to read very long ones at all."""
 BODY_BYTES = {
     "/saml/": limits.SAML_POST_BYTES,
+    "/access/": limits.ACCESS_BODY_BYTES,
     "/admin/login/": limits.FORM_BYTES,
     "/admin/": limits.CONSOLE_POST_BYTES,
 }

@@ -56,6 +56,10 @@ CONSOLE_POST_BYTES = SAML_METADATA_BYTES + FORM_BYTES
 QUERY_BYTES = 16 * 1024
 PARAMETER_CHARS = 8 * 1024
 COOKIE_BYTES = 8 * 1024
+CLIENT_CERTIFICATE_BYTES = 8 * 1024
+"""DER of the certificate with which a client comes."""
+CLIENT_CERTIFICATE_HEADER_CHARS = 16 * 1024
+"""The header in which a proxy passes it on: PEM, percent-encoded."""
 CONTENT_TYPE_CHARS = 512
 """What is read of a Content-Type; boundaries have at most 70 (RFC 2046 section 5.1.1)."""
 CONTEXTS = 10
@@ -181,3 +185,21 @@ DISCOVERY_BATCH = 200
 """Providers whose documents one run of the scheduler reads; the longest waiting come first."""
 DISCOVERY_OVERDUE = timedelta(hours=24)
 """How long the doctor says nothing about a document that cannot be read anew."""
+
+# Decisions (AuthZEN)
+ACCESS_BODY_BYTES = 256 * 1024
+"""A POST to a decision endpoint: a full batch with properties."""
+ACCESS_JSON_DEPTH = 16
+"""Nesting of such a request; evaluations, an item, its subject, its properties and a value in them are 5 of it."""
+ACCESS_EVALUATIONS = 100
+"""Items of one batch."""
+ACCESS_NAME_CHARS = 256
+"""A type of a subject or resource, and the name of an action."""
+ACCESS_ID_CHARS = 1_024
+ACCESS_REQUEST_ID_CHARS = 200
+"""Of X-Request-ID, which is given back."""
+ACCESS_SEARCH_RESULTS = 100
+"""Results on one page of a search."""
+ACCESS_SEARCH_CANDIDATES = 1_000
+"""Candidates that one search request looks at; its page token goes on from there."""
+ACCESS_PAGE_TOKEN_LIFETIME = timedelta(hours=1)

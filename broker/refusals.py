@@ -708,6 +708,13 @@ CATALOGUE: tuple[Refusal, ...] = (
         _OPS,
         "Open the published address; a proxy in front must keep the Host header.",
     ),
+    Refusal(
+        "request.client_certificate",
+        400,
+        "The client certificate is malformed, too large, or outside its dates.",
+        _APP,
+        "Connect with one valid X.509 certificate.",
+    ),
     Refusal("request.forbidden", 403, "This page is not open to you.", _OPS, "Ask for the role that it needs."),
     Refusal("request.not_found", 404, "There is no such page.", _PERSON, "Check the address."),
     Refusal(
@@ -900,6 +907,42 @@ CATALOGUE: tuple[Refusal, ...] = (
         "This application cannot be started from here.",
         _OPS,
         "Open the application's own address, or let it take answers that it did not ask for.",
+    ),
+    # Decisions (broker/access), AuthZEN Authorization API 1.0
+    Refusal(
+        "access.invalid_request",
+        400,
+        "The request for a decision or a search is not one that the Authorization API knows.",
+        _APP,
+        "Read what was expected in the answer; docs/authzen.md shows each request.",
+    ),
+    Refusal(
+        "access.page_token",
+        400,
+        "The page token is not one of this search: it is another's, too old, or something else was asked meanwhile.",
+        _APP,
+        "Send the same search with the newest token, or begin the search again without one.",
+    ),
+    Refusal(
+        "access.unauthenticated",
+        401,
+        "The caller did not prove which client it is.",
+        _APP,
+        "Send the client's secret by HTTP Basic, or an access token of ours for the decision endpoints.",
+    ),
+    Refusal(
+        "access.insufficient_scope",
+        403,
+        "The access token is good and does not allow its bearer to ask for decisions.",
+        _APP,
+        "Get a token with the scope access.evaluate.",
+    ),
+    Refusal(
+        "access.unavailable",
+        503,
+        "Nothing can be decided for the moment, so nothing is allowed.",
+        _OPS,
+        "Deny, and ask again after the seconds in Retry-After.",
     ),
 )
 

@@ -16,16 +16,16 @@ class NotStrictJson(ValueError):
     """The bytes are not one JSON object of the plain kind; the message says why, without any value."""
 
 
-def read_object(raw: bytes) -> dict[str, Any]:
+def read_object(raw: bytes, *, depth: int = limits.JWT_JSON_DEPTH) -> dict[str, Any]:
     """One JSON object in UTF-8 (RFC 8259).
 
     Refused, beyond what the grammar refuses: a member named twice, NaN and Infinity, a number that overflows, nesting
-    deeper than `limits.JWT_JSON_DEPTH`, and strings that no database or encoder takes (NUL, half a surrogate pair).
+    deeper than `depth`, and strings that no database or encoder takes (NUL, half a surrogate pair).
     Raises NotStrictJson.
     """
     try:
         text = raw.decode("utf-8")
-        _check_depth(text)
+        _check_depth(text, depth)
         value = json.loads(
             text,
             object_pairs_hook=_object_without_twins,
@@ -44,13 +44,13 @@ def read_object(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def _check_depth(text: str) -> None:
+def _check_depth(text: str, deepest: int) -> None:
     depth = 0
     for mark in _STRING.sub("", text):
         if mark in "{[":
             depth += 1
-            if depth > limits.JWT_JSON_DEPTH:
-                raise NotStrictJson(f"nested deeper than {limits.JWT_JSON_DEPTH}")
+            if depth > deepest:
+                raise NotStrictJson(f"nested deeper than {deepest}")
         elif mark in "}]":
             depth -= 1
 
