@@ -6,6 +6,7 @@ What is wrong is said at the start in one list that names each variable; no defa
 import base64
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
@@ -64,6 +65,13 @@ class Environment(BaseSettings):
     """Serve another address than loopback from SQLite all the same."""
     trusted_proxies: int = Field(default=0, ge=0, le=5)
     """How many proxies stand in front and set X-Forwarded-For and X-Forwarded-Proto."""
+    client_certificate_header: str = ""
+    """Where a client's certificate comes from: `Client-Cert` (RFC 9440), another header with nginx's escaped PEM, or
+    `wsgi`, the server's own TLS layer. Empty: nowhere."""
+    client_certificate_verified_header: str = ""
+    """The header in which the same proxy says SUCCESS of a certificate whose chain it verified."""
+    client_certificate_proxies: Annotated[list[str], NoDecode] = []
+    """Networks (CIDR, comma-separated) of the proxies whose word about certificates counts."""
     outgoing_networks: Annotated[list[str], NoDecode] = []
     """Networks (CIDR, comma-separated) that outbound requests may reach although they are not public."""
     outgoing_proxy: str = ""
@@ -77,12 +85,19 @@ class Environment(BaseSettings):
     """The demonstration's page of links, shown on `/`; set by `make run` only."""
     log_format: str = Field(default="json", pattern="^(json|console)$")
 
-    @field_validator("outgoing_networks", mode="before")
+    @field_validator("outgoing_networks", "client_certificate_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @field_validator("outgoing_networks")
+    @field_validator("client_certificate_header", "client_certificate_verified_header")
+    @classmethod
+    def _header(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[A-Za-z0-9-]+", value, re.ASCII):
+            raise ValueError("must be the name of a header: letters, digits and -")
+        return value
+
+    @field_validator("outgoing_networks", "client_certificate_proxies")
     @classmethod
     def _networks(cls, value: list[str]) -> list[str]:
         for part in value:
@@ -156,6 +171,16 @@ class Environment(BaseSettings):
             raise ValueError(
                 "BROKER_DATABASE_URL: SQLite serves loopback only; name a PostgreSQL database"
                 " (or set BROKER_SQLITE_BEYOND_LOOPBACK=true)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _certificates_from_known_proxies(self) -> "Environment":
+        from_proxy = self.client_certificate_header not in {"", "wsgi"}
+        if from_proxy and (not self.trusted_proxies or not self.client_certificate_proxies):
+            raise ValueError(
+                "BROKER_CLIENT_CERTIFICATE_HEADER: name the proxies that may set it, in"
+                " BROKER_CLIENT_CERTIFICATE_PROXIES, and how many there are, in BROKER_TRUSTED_PROXIES"
             )
         return self
 

@@ -244,3 +244,41 @@ def test_master_keys_stay_in_order_newest_first() -> None:
 
 def test_networks_are_a_list(environment: Callable[..., Environment]) -> None:
     assert environment(OUTGOING_NETWORKS="10.0.0.0/8, fd00::/8,").outgoing_networks == ["10.0.0.0/8", "fd00::/8"]
+
+
+PROXIES = {"TRUSTED_PROXIES": "1", "CLIENT_CERTIFICATE_PROXIES": "10.0.0.0/8, ::1/128"}
+
+
+def test_certificates_come_from_named_proxies(environment: Callable[..., Environment]) -> None:
+    found = environment(CLIENT_CERTIFICATE_HEADER="Client-Cert", **PROXIES)
+    assert found.client_certificate_proxies == ["10.0.0.0/8", "::1/128"]
+
+
+def test_a_server_that_ends_tls_itself_needs_no_proxy(environment: Callable[..., Environment]) -> None:
+    assert environment(CLIENT_CERTIFICATE_HEADER="wsgi").client_certificate_header == "wsgi"
+
+
+@pytest.mark.parametrize("left_out", list(PROXIES))
+def test_a_certificate_header_without_its_proxies_stops_the_start(
+    environment: Callable[..., Environment], left_out: str
+) -> None:
+    named = {name: value for name, value in PROXIES.items() if name != left_out}
+    [line] = complaints(environment, CLIENT_CERTIFICATE_HEADER="Client-Cert", **named)
+    assert line.startswith("BROKER_CLIENT_CERTIFICATE_HEADER: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CLIENT_CERTIFICATE_HEADER", "Client_Cert"),
+        ("CLIENT_CERTIFICATE_HEADER", "Client-Cert: x"),
+        ("CLIENT_CERTIFICATE_VERIFIED_HEADER", "X Verified"),
+        ("CLIENT_CERTIFICATE_PROXIES", "10.0.0.1/8"),
+        ("CLIENT_CERTIFICATE_PROXIES", "proxy.acme.example"),
+    ],
+)
+def test_a_certificate_setting_that_means_nothing_is_named(
+    environment: Callable[..., Environment], name: str, value: str
+) -> None:
+    lines = complaints(environment, **{name: value})
+    assert any(name in line for line in lines)
