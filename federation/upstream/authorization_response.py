@@ -10,9 +10,12 @@ from broker import limits
 from broker.errors import BrokerError
 from broker.traces.collector import Collector
 from federation.checks import Compared, run_checks
+from federation.upstream.base import UpstreamRequest, context_refused
 
 PARAMETERS = ("state", "iss", "error", "error_description", "code")
 PARAMETERS_MAX = 50
+CONTEXT_NOT_REACHED = "unmet_authentication_requirements"
+"""OpenID Connect Core Error Code unmet_authentication_requirements 1.0, section 3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +27,17 @@ class ResponseCase:
     unverified_error: str
     unverified_description: str
     unverified_code: str
-    state: str
+    request: UpstreamRequest
     issuer: str
     names_issuer: bool
     """Whether the provider announced that its answers carry `iss`."""
 
 
-def code_of(raw_query: str, *, state: str, issuer: str, names_issuer: bool, trace: Collector) -> str:
-    """The authorization code of an answer that passes every check of RESPONSE_CHECKS. Raises BrokerError (oidc.*)."""
+def code_of(raw_query: str, *, request: UpstreamRequest, issuer: str, names_issuer: bool, trace: Collector) -> str:
+    """The authorization code of an answer to `request` that passes every check of RESPONSE_CHECKS.
+
+    Raises BrokerError: oidc.*, signon.context_not_reached.
+    """
     found = _read(raw_query)
     case = ResponseCase(
         unverified_state=found["state"],
@@ -39,7 +45,7 @@ def code_of(raw_query: str, *, state: str, issuer: str, names_issuer: bool, trac
         unverified_error=found["error"],
         unverified_description=found["error_description"],
         unverified_code=found["code"],
-        state=state,
+        request=request,
         issuer=issuer,
         names_issuer=names_issuer,
     )
@@ -49,7 +55,7 @@ def code_of(raw_query: str, *, state: str, issuer: str, names_issuer: bool, trac
 
 def check_state(case: ResponseCase) -> Compared:
     """The answer belongs to our question (RFC 6749 section 10.12)."""
-    if case.unverified_state != case.state:
+    if case.unverified_state != case.request.relay_state:
         raise BrokerError("oidc.answer", detail="state", expected="the state of this sign-on", actual="another")
     return "the state of this sign-on", "so it is"
 
@@ -65,6 +71,8 @@ def check_issuer(case: ResponseCase) -> Compared:
 
 def check_not_refused(case: ResponseCase) -> Compared:
     """The provider did not answer with an error (RFC 6749 section 4.1.2.1)."""
+    if case.unverified_error == CONTEXT_NOT_REACHED and case.request.contexts:
+        raise context_refused(case.request, told=case.unverified_description)
     if case.unverified_error:
         told = f"{case.unverified_error}: {case.unverified_description}".rstrip(": ")
         raise BrokerError("oidc.refused", expected="a code", actual=told)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from broker.errors import BrokerError
 from broker.registry.models import IdentityProvider
 from broker.traces.collector import Collector
 from federation.assertions import Answer, VerifiedAssertion
@@ -40,5 +41,18 @@ class Connector(Protocol):
     def finish(
         self, identity_provider: IdentityProvider, request: UpstreamRequest, raw_answer: str, *, trace: Collector
     ) -> VerifiedAssertion:
-        """Judge the answer. Raises BrokerError with the code of the check that failed."""
+        """Judge the answer. Raises BrokerError with the code of the check that failed.
+
+        Where the provider itself says that it cannot reach what was asked, that is `context_refused`.
+        """
         ...
+
+
+def context_refused(request: UpstreamRequest, *, told: str) -> BrokerError:
+    """The refusal of a provider that reaches none of the contexts in `request`; `told` is its own text."""
+    return BrokerError(
+        "signon.context_not_reached",
+        detail=told,
+        expected=" or ".join(request.contexts),
+        actual="none: the identity provider says so itself",
+    )

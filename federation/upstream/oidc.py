@@ -255,7 +255,7 @@ class OIDCConnector:
         exchange = Exchange(identity_provider, discovery_of(identity_provider), request)
         code = code_of(
             raw_answer,
-            state=request.relay_state,
+            request=request,
             issuer=identity_provider.issuer,
             names_issuer=exchange.discovery.names_issuer,
             trace=trace,

@@ -18,13 +18,15 @@ from broker.registry.models import IdentityProvider
 from broker.traces.collector import Collector
 from federation.assertions import Answer, VerifiedAssertion
 from federation.saml import messages
+from federation.saml.envelope import IdentityProviderRefused
 from federation.saml.expectation import NoRequest, ResponseExpectation, SubjectRule
 from federation.saml.guard import verify_response
+from federation.saml.names import STATUS_NO_AUTHN_CONTEXT
 from federation.saml.parsing import decode_post
 from federation.saml.publication import write_service_provider
 from federation.saml.verified import VerifiedResponse
 from federation.upstream.addresses import acs_url, entity_id, metadata_url
-from federation.upstream.base import UpstreamRequest
+from federation.upstream.base import UpstreamRequest, context_refused
 
 ATTRIBUTE_RULE = "attribute:"
 
@@ -65,13 +67,14 @@ class SAMLConnector:
         self, identity_provider: IdentityProvider, request: UpstreamRequest, raw_answer: str, *, trace: Collector
     ) -> VerifiedAssertion:
         """Verify the Response and claim its assertion: from here on it counts as used, whatever follows."""
-        return self._used(
-            identity_provider,
-            self._verified(
-                identity_provider, request.request_id, raw_answer, after=request.authenticated_after, trace=trace
-            ),
-            trace=trace,
-        )
+        after = request.authenticated_after
+        try:
+            verified = self._verified(identity_provider, request.request_id, raw_answer, after=after, trace=trace)
+        except IdentityProviderRefused as refusal:
+            if request.contexts and STATUS_NO_AUTHN_CONTEXT in refusal.status_codes:
+                raise context_refused(request, told=refusal.message) from refusal
+            raise
+        return self._used(identity_provider, verified, trace=trace)
 
     def check_unsolicited(self, identity_provider: IdentityProvider, raw_answer: str, *, trace: Collector) -> None:
         """Verify an answer that nobody asked for, without using it up. Raises BrokerError as below."""

@@ -495,6 +495,19 @@ def test_the_providers_refusal_is_shown_in_the_trace(company, browser, fake_op):
     assert not fake_op.token_requests
 
 
+def test_a_provider_that_cannot_reach_what_was_asked_says_so_through_us(company, browser, fake_op):
+    error = {"code": ..., "error": "unmet_authentication_requirements", "error_description": "no second factor"}
+    answer = company.sign_on(browser, ask={"acr_values": "https://refeds.org/profile/mfa"}, answer=error)
+    assert answer_of(answer)["error"] == "unmet_authentication_requirements"
+    assert entries("signon.context_not_reached")[0]["expected"] == "https://refeds.org/profile/mfa"
+    assert not fake_op.token_requests
+
+
+def test_a_provider_that_misses_a_context_nobody_asked_for_has_refused(company, browser):
+    error = {"code": ..., "error": "unmet_authentication_requirements"}
+    refused(company.sign_on(browser, answer=error), "oidc.refused")
+
+
 def test_an_error_beside_a_code_is_an_error(company, browser, fake_op):
     refused(company.sign_on(browser, answer={"error": "server_error"}), "oidc.refused")
     assert not fake_op.token_requests

@@ -345,8 +345,14 @@ def test_a_context_that_was_not_reached_is_told_as_that(erp: ERP, browser: Brows
 def test_an_identity_provider_that_knows_no_such_context_says_so_through_us(erp: ERP, browser: Browser) -> None:
     sent = erp.ask(browser, **contexts(MFA))
     page = erp.answer(browser, sent, status=("Responder", "NoAuthnContext"))
-    refused(page, "saml.status")
+    assert page.status_code == 200
     assert erp.read(page).status == ("Responder", "NoAuthnContext")
+    assert Event.objects.get(type="login.refused").code == "signon.context_not_reached"
+
+
+def test_an_identity_provider_that_misses_a_context_nobody_asked_for_has_refused(erp: ERP, browser: Browser) -> None:
+    page = erp.answer(browser, erp.ask(browser), status=("Responder", "NoAuthnContext"))
+    refused(page, "saml.status")
 
 
 def test_a_maximum_is_no_reason_to_ask_again(erp: ERP, browser: Browser) -> None:

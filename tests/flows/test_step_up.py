@@ -2,6 +2,7 @@
 
 import pytest
 
+from broker.events.models import Event
 from broker.registry.cache import raise_version
 from broker.sessions.models import Session
 from federation.claims.models import ContextMapping
@@ -52,6 +53,14 @@ def test_a_weak_session_does_not_answer_a_passive_demand(company):
     browser = Browser()
     company.sign_on(browser)
     assert answer_of(company.ask(browser, acr_values=MFA, prompt="none"))["error"] == "login_required"
+
+
+def test_a_provider_that_cannot_reach_what_was_asked_is_told_in_openids_words(company):
+    browser = Browser()
+    answer = company.answer(browser, company.ask(browser, acr_values=MFA), status=("Responder", "NoAuthnContext"))
+    assert answer_of(answer)["error"] == "unmet_authentication_requirements"
+    assert Event.objects.get(type="login.refused").code == "signon.context_not_reached"
+    assert not Session.objects.exists()
 
 
 @pytest.mark.parametrize("acr_values", [" ".join(f"c{n}" for n in range(11)), "x" * 301])
