@@ -186,6 +186,25 @@ DISCOVERY_BATCH = 200
 DISCOVERY_OVERDUE = timedelta(hours=24)
 """How long the doctor says nothing about a document that cannot be read anew."""
 
+# Flows and approvals
+FLOW_TOUCH_INTERVAL = timedelta(hours=1)
+"""A flow's last use is written at most this often."""
+FLOW_EVIDENCE_INTERVAL = timedelta(minutes=1)
+"""Likewise how often something was asked for outside the flows."""
+FLOW_EVIDENCE_KINDS = 100
+"""Kinds of requests outside its flows that are kept of one client."""
+FLOW_ENDING_BEFORE = timedelta(days=30)
+"""From then on each token of a flow comes with a warning."""
+FLOW_ENDING_DAYS = (30, 14, 7, 1)
+"""Days before a flow's end at which its owner is named in an event."""
+FLOW_BROWN_OUT_BEFORE = timedelta(hours=24)
+FLOW_BROWN_OUT_WINDOW = timedelta(minutes=5)
+"""How long of each hour requests are refused before the end comes."""
+FLOW_UNUSED = timedelta(days=90)
+"""A flow that was not used for as long is marked."""
+APPROVAL_LIFETIME = timedelta(days=14)
+"""How long a question waits for a second operator."""
+
 # Decisions (AuthZEN)
 ACCESS_BODY_BYTES = 256 * 1024
 """A POST to a decision endpoint: a full batch with properties."""

@@ -53,6 +53,17 @@ KEY_ERASED = EventType("key.erased", _NOTICE, "The private side of a retired key
 CONNECTION_TESTED = EventType(
     "connection.tested", _NOTICE, "An identity provider was tried out; the code says why it failed, if it did."
 )
+FLOW_PROPOSED = EventType("flow.proposed", _WARNING, "A client asked for the first time for what no flow allows.")
+FLOW_ENDING = EventType("flow.ending", _WARNING, "A flow ends soon; the details name its owner and the days left.")
+FLOW_ENDED = EventType("flow.ended", _WARNING, "A flow came to its last day, or an operator ended it.")
+APPROVAL_REQUESTED = EventType("approval.requested", _NOTICE, "An operator asked for the approval of a second one.")
+APPROVAL_APPROVED = EventType("approval.approved", _WARNING, "A second operator approved, and it came into force.")
+APPROVAL_REFUSED = EventType("approval.refused", _WARNING, "A second operator refused what was asked for.")
+APPROVAL_WITHDRAWN = EventType("approval.withdrawn", _NOTICE, "What was asked for was withdrawn before a decision.")
+APPROVAL_EXPIRED = EventType("approval.expired", _NOTICE, "What was asked for waited too long.")
+APPROVAL_DENIED = EventType(
+    "approval.denied", _ALERT, "An operator tried to decide what was not theirs to decide; the code says why."
+)
 
 CATALOGUE: dict[str, EventType] = {
     value.name: value for value in list(globals().values()) if isinstance(value, EventType)

@@ -371,8 +371,10 @@ class FlowAdmin(ModelAdmin):
     search_fields = ("client__client_id", "resource__identifier", "owner", "purpose")
 
     @admin.display(description="expires", ordering="expires")
-    def expires_shown(self, flow: Flow) -> SafeString:
+    def expires_shown(self, flow: Flow) -> SafeString | str:
         """The date, with the days left."""
+        if flow.expires is None:
+            return "open"
         midnight = datetime.combine(flow.expires, datetime.min.time(), timezone.now().tzinfo)
         return _days_left(midnight)
 

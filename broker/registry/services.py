@@ -8,7 +8,7 @@ from collections.abc import Callable
 from broker import limits
 from broker.registry import values
 from broker.registry.cache import parties
-from broker.registry.models import Client, Domain, HomeRealmDomain, IdentityProvider, ServiceProvider
+from broker.registry.models import Client, Domain, Flow, HomeRealmDomain, IdentityProvider, Resource, ServiceProvider
 from broker.registry.values import BadValue
 
 
@@ -38,6 +38,29 @@ def find_client(client_id: str) -> Client | None:
             .filter(client_id=client_id, retired_at=None)
             .order_by()
             .first()
+        ),
+    )
+
+
+def find_resource(identifier: str) -> Resource | None:
+    """The resource under `identifier`, letter by letter, with its introspectors; None when there is none."""
+    if not _can_be(values.resource_identifier, identifier):
+        return None
+    return parties.get(
+        ("resource", identifier),
+        lambda: Resource.objects.prefetch_related("introspectors").filter(identifier=identifier).order_by().first(),
+    )
+
+
+def flows_of(client_id: int, resource_id: int) -> tuple[Flow, ...]:
+    """The registered flows of a client to a resource (both by primary key), approved or not, one for each grant.
+
+    What only a request asked for is not among them. Their ends are judged at each use.
+    """
+    return parties.get(
+        ("flows", client_id, resource_id),
+        lambda: tuple(
+            Flow.objects.filter(client_id=client_id, resource_id=resource_id, from_request=False).order_by("pk")
         ),
     )
 

@@ -64,7 +64,7 @@ class FlowsSection(Section):
 
     def present(self) -> dict[str, dict[str, Any]]:
         """See Section."""
-        rows = Flow.objects.filter(client__retired_at=None).select_related("client", "resource").order_by("pk")
+        rows = Flow.objects.filter(client__retired_at=None, from_request=False)
         return {
             registering.flow_key(row): {
                 "client": row.client.client_id,
@@ -72,7 +72,7 @@ class FlowsSection(Section):
                 "resource": row.resource.identifier,
                 **{name: getattr(row, name) for name in _OWN},
             }
-            for row in rows
+            for row in rows.select_related("client", "resource").order_by("pk")
         }
 
     def references(self, values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -122,7 +122,7 @@ def _parties(key: str) -> tuple[Client, Resource]:
 def _get(key: str) -> Flow:
     client, resource = _parties(key)
     return Flow.objects.select_related("client", "resource").get(
-        client=client, resource=resource, grant=key.split(" ")[1]
+        client=client, resource=resource, grant=key.split(" ")[1], from_request=False
     )
 
 

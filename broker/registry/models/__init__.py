@@ -2,7 +2,7 @@
 
 from broker.registry.models.application import Application
 from broker.registry.models.client import Client, ClientSecret
-from broker.registry.models.flow import Flow
+from broker.registry.models.flow import Flow, FlowEvidence
 from broker.registry.models.identity_provider import HomeRealmDomain, IdentityProvider
 from broker.registry.models.organisation import Domain, Organisation
 from broker.registry.models.resource import Resource
@@ -15,6 +15,7 @@ __all__ = [
     "ClientSecret",
     "Domain",
     "Flow",
+    "FlowEvidence",
     "HomeRealmDomain",
     "IdentityProvider",
     "Organisation",

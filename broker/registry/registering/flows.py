@@ -100,6 +100,9 @@ def _settle(flow: Flow, *, approved_by: str) -> None:
 
 def _check(flow: Flow) -> None:
     check_row(flow)
+    missing = [name for name in ("owner", "purpose", "expires") if not getattr(flow, name)]
+    if missing:
+        raise BadValue(f"a flow needs its {', '.join(missing)}")
     unknown = [scope for scope in flow.scopes if scope not in flow.resource.scopes]
     if unknown:
         raise BadValue(f"{flow.resource.identifier} has no scope {', '.join(unknown)}")
