@@ -2,12 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from broker.registry.models import Client
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +13,7 @@ class Subject:
 
     type: str
     id: str
-    properties: Mapping[str, Any] = field(default=NOTHING)
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +21,7 @@ class Action:
     """What the subject wants to do (AuthZEN 5.3)."""
 
     name: str
-    properties: Mapping[str, Any] = field(default=NOTHING)
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,7 @@ class Resource:
 
     type: str
     id: str
-    properties: Mapping[str, Any] = field(default=NOTHING)
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class Evaluation:
     subject: Subject
     action: Action
     resource: Resource
-    context: Mapping[str, Any] = field(default=NOTHING)
+    context: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The question as AuthZEN writes it, with nothing left out."""
