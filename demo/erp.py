@@ -4,6 +4,7 @@ python -m demo.erp --base-port 8000 --folder var/demo
 """
 
 import argparse
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
@@ -22,6 +23,7 @@ SIGNING_KEY_FILE = "erp-signing.pem"
 ENCRYPTION_KEY_FILE = "erp-encryption.pem"
 METADATA_FILE = "erp-sp.xml"
 ACS_PATH = "/acs"
+ARRIVED_PATH = "/arrived"
 SECOND_FACTOR = "https://refeds.org/profile/mfa"
 SESSION_COOKIE = "acme-erp-session"
 START_COOKIE = "acme-erp-start"
@@ -58,6 +60,7 @@ class ERP:
         self.broker = broker
         self.sessions: Store[Told] = Store()
         self.started: Store[Started] = Store()
+        self.answers: Store[Mapping[str, str]] = Store()
 
     def pages(self) -> dict[str, Page]:
         """Every page by method and path."""
@@ -66,6 +69,7 @@ class ERP:
             "GET /metadata": lambda _request: Answer(self.metadata, content_type="application/samlmetadata+xml"),
             "GET /sign-on": self.sign_on,
             f"POST {ACS_PATH}": self.acs,
+            f"GET {ARRIVED_PATH}": self.arrived,
             "POST /sign-out-here": self.sign_out_here,
             **LOOK.files(),
         }
@@ -92,11 +96,16 @@ class ERP:
         return redirect(url).with_cookie(START_COOKIE, self.started.put(started))
 
     def acs(self, request: Request) -> Answer:
-        """POST /acs: the broker's answer. Its cookies come with a Lax cookie too, since all is one site here."""
-        started = self.started.take(request.cookies.get(START_COOKIE, ""))
-        if started is None:
+        """POST /acs: the broker's answer. Our cookies are Lax and stay behind when another site posts: on by GET."""
+        return redirect(f"{ARRIVED_PATH}?answer={self.answers.put(request.form)}")
+
+    def arrived(self, request: Request) -> Answer:
+        """GET /arrived: the same browser, with its cookies."""
+        form = self.answers.take(request.query.get("answer", ""))
+        started = self.started.take(request.cookies.get(START_COOKIE, "")) if form is not None else None
+        if form is None or started is None:
             raise SignOnFailed("No sign-on is under way in this browser. Please start again.")
-        told = self.party.finish(started, request.form)
+        told = self.party.finish(started, form)
         self.sessions.take(request.cookies.get(SESSION_COOKIE, ""))
         onward = redirect("/").with_cookie(START_COOKIE, "")
         return onward.with_cookie(SESSION_COOKIE, self.sessions.put(told))

@@ -23,8 +23,15 @@ class Browser:
         return self._ask("GET", address, b"", {"HTTP_AUTHORIZATION": authorization} if authorization else {})
 
     def post(self, address: str, *, origin: str | None = None, **fields: str) -> "Browser":
+        """Send a form from a page of `origin`; our cookies are Lax and stay behind when that is another site."""
         extra = {"HTTP_ORIGIN": self.site.address if origin is None else origin}
+        if extra["HTTP_ORIGIN"] != self.site.address:
+            extra["HTTP_COOKIE"] = ""
         return self._ask("POST", address, urlencode(fields).encode(), extra)
+
+    def follow(self) -> "Browser":
+        """Go where the answer leads, within the site."""
+        return self.get(self.location)
 
     @property
     def location(self) -> str:

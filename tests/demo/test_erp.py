@@ -61,7 +61,7 @@ def answer(browser: Browser, folder: Path, *, xml: bytes | None = None, **fields
     """The broker's answer to what the browser carries, posted from the broker's page."""
     request = asked(browser, folder)
     fields = {"RelayState": relay_state(browser), "SAMLResponse": encode(xml or response(request, folder)), **fields}
-    return browser.post(ACS_PATH, origin=BROKER, **fields)
+    return browser.post(ACS_PATH, origin=BROKER, **fields).follow()
 
 
 def encode(xml: bytes) -> str:
@@ -114,7 +114,7 @@ def test_each_request_is_new(browser: Browser, folder: Path) -> None:
 def test_the_brokers_answer_signs_on(browser: Browser, folder: Path) -> None:
     answer(browser.get("/sign-on"), folder)
     assert (browser.status, browser.location) == (303, "/")
-    assert "Hello, f81d" in browser.get("/").text
+    assert "Hello, f81d" in browser.follow().text
     assert "yes, for our key" in browser.text
 
 
@@ -122,9 +122,12 @@ def test_an_answer_counts_once_and_in_its_own_browser(browser: Browser, folder: 
     browser.get("/sign-on")
     fields = {"RelayState": relay_state(browser), "SAMLResponse": encode(response(asked(browser, folder), folder))}
     stranger = Browser(browser.site)
-    assert stranger.post(ACS_PATH, origin=BROKER, **fields).status == 400
-    assert browser.post(ACS_PATH, origin=BROKER, **fields).status == 303
-    assert browser.post(ACS_PATH, origin=BROKER, **fields).status == 400
+    assert stranger.post(ACS_PATH, origin=BROKER, **fields).follow().status == 400
+    onward = browser.post(ACS_PATH, origin=BROKER, **fields).location
+    assert stranger.get(onward).status == 400
+    assert browser.post(ACS_PATH, origin=BROKER, **fields).follow().status == 303
+    assert browser.get(onward).status == 400
+    assert browser.post(ACS_PATH, origin=BROKER, **fields).follow().status == 400
     assert "No sign-on is under way" in browser.text
 
 
