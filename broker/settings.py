@@ -49,6 +49,7 @@ INSTALLED_APPS = [
     "broker.once",
     "broker.events",
     "broker.traces",
+    "broker.approvals",
     "broker.keys",
     "broker.registry",
     "broker.directory",
@@ -238,6 +239,7 @@ CELERY_BEAT_SCHEDULE = {
     "rotate-keys": {"task": "broker.keys.tasks.rotate_keys", "schedule": 3600.0},
     "refresh-discoveries": {"task": "broker.registry.tasks.refresh_discoveries", "schedule": 600.0},
     "forget-used-values": {"task": "broker.once.tasks.forget", "schedule": 3600.0},
+    "expire-approvals": {"task": "broker.approvals.tasks.expire", "schedule": 600.0},
     "forget-traces": {"task": "broker.traces.tasks.forget", "schedule": 3600.0},
     "forget-sessions": {"task": "broker.sessions.tasks.forget", "schedule": 3600.0},
     "forget-tokens": {"task": "broker.tokens.tasks.forget", "schedule": 3600.0},
@@ -300,6 +302,8 @@ EVENT_HEAD_SIGNER = "broker.keys.services.sign_event_head"
 EVENT_HEAD_VERIFIER = "broker.keys.services.verify_event_head"
 TRACE_ID_MAKER = "broker.traces.services.make_trace_id"
 REFUSAL_PAGE = "federation.signon.views.pages.refusal_page"
+# What a second operator approves, by kind: objects as broker.approvals.handlers.Handler describes them.
+APPROVAL_HANDLERS = {"flow": "broker.registry.flow_approval.HANDLER"}
 CONFIG_SECTIONS = [
     "broker.registry.config.organisations.SECTION",
     "broker.registry.config.identity_providers.SECTION",

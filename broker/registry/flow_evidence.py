@@ -157,6 +157,6 @@ def _propose(asked: Asked) -> Flow:
         scopes=sorted(set(asked.scopes)),
         subject_class=asked.subject_class,
         impersonation=asked.impersonation,
-        from_request=True,
+        is_draft=True,
         proposed_by=asked.client.client_id,
     )

@@ -59,9 +59,7 @@ def flows_of(client_id: int, resource_id: int) -> tuple[Flow, ...]:
     """
     return parties.get(
         ("flows", client_id, resource_id),
-        lambda: tuple(
-            Flow.objects.filter(client_id=client_id, resource_id=resource_id, from_request=False).order_by("pk")
-        ),
+        lambda: tuple(Flow.objects.filter(client_id=client_id, resource_id=resource_id, is_draft=False).order_by("pk")),
     )
 
 

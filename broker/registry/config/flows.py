@@ -1,6 +1,5 @@
 """`flows:` who may get which token for what. Recorded with owner, purpose and approval."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,7 +63,7 @@ class FlowsSection(Section):
 
     def present(self) -> dict[str, dict[str, Any]]:
         """See Section."""
-        rows = Flow.objects.filter(client__retired_at=None, from_request=False)
+        rows = Flow.objects.filter(client__retired_at=None, is_draft=False)
         return {
             registering.flow_key(row): {
                 "client": row.client.client_id,
@@ -122,13 +121,15 @@ def _parties(key: str) -> tuple[Client, Resource]:
 def _get(key: str) -> Flow:
     client, resource = _parties(key)
     return Flow.objects.select_related("client", "resource").get(
-        client=client, resource=resource, grant=key.split(" ")[1], from_request=False
+        client=client, resource=resource, grant=key.split(" ")[1], is_draft=False
     )
 
 
 def _grant(text: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9_:.-]{0,63}", text):
-        raise BadValue(f"{text!r} is no grant, like client_credentials")
+    if text == "refresh_token":
+        raise BadValue("a refresh is judged by the flow of the grant that began it, like authorization_code")
+    if text not in Flow.Grant.values:
+        raise BadValue(f"{text!r} is no grant, like {', '.join(Flow.Grant.values)}")
     return text
 
 

@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='flow',
-            name='from_request',
+            name='is_draft',
             field=models.BooleanField(db_default=False, default=False),
         ),
         migrations.AddField(
@@ -87,11 +87,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='flow',
-            constraint=models.UniqueConstraint(condition=models.Q(('from_request', False)), fields=('client', 'grant', 'resource'), name='registry_one_registered_flow'),
+            constraint=models.UniqueConstraint(condition=models.Q(('is_draft', False)), fields=('client', 'grant', 'resource'), name='registry_one_registered_flow'),
         ),
         migrations.AddConstraint(
             model_name='flow',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'approved'), _negated=True), models.Q(('expires__isnull', False), ('from_request', False), models.Q(('owner', ''), _negated=True), models.Q(('purpose', ''), _negated=True), models.Q(('approved_by', ''), _negated=True)), _connector='OR'), name='registry_approved_flow_is_complete'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'approved'), _negated=True), models.Q(('expires__isnull', False), ('is_draft', False), models.Q(('owner', ''), _negated=True), models.Q(('purpose', ''), _negated=True), models.Q(('approved_by', ''), _negated=True)), _connector='OR'), name='registry_approved_flow_is_complete'),
         ),
         migrations.AddField(
             model_name='flowevidence',

@@ -13,8 +13,8 @@ from broker.registry.models.resource import Resource
 class Flow(models.Model):
     """Who may get which token for what, who owns and approved it, and until when.
 
-    A flow that only a request asked for is a proposal `from_request`: it has no owner, purpose and end until an
-    operator completes it, and stands beside the registered flow of the same client, grant and resource.
+    A draft stands beside the registered flow of its client, grant and resource until it is approved: what a request
+    asked for, which has no owner, purpose and end until an operator completes it, or what shall replace the flow.
     """
 
     class SubjectClass(models.TextChoices):
@@ -44,7 +44,7 @@ class Flow(models.Model):
     state = models.CharField(max_length=16, choices=State.choices, default=State.PROPOSED)
     approved_by = models.EmailField(blank=True)
     expires = models.DateField(null=True, blank=True, help_text="its last day, in UTC")
-    from_request = models.BooleanField(default=False, db_default=False)
+    is_draft = models.BooleanField(default=False, db_default=False)
     proposed_by = models.CharField(max_length=254, blank=True, default="", db_default="")
     ended_at = models.DateTimeField(null=True, blank=True, help_text="when an operator ended it")
     ended_by = models.CharField(max_length=254, blank=True, default="", db_default="")
@@ -58,12 +58,12 @@ class Flow(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["client", "grant", "resource"],
-                condition=Q(from_request=False),
+                condition=Q(is_draft=False),
                 name="registry_one_registered_flow",
             ),
             models.CheckConstraint(
                 condition=~Q(state="approved")
-                | (Q(from_request=False, expires__isnull=False) & ~Q(owner="") & ~Q(purpose="") & ~Q(approved_by="")),
+                | (Q(is_draft=False, expires__isnull=False) & ~Q(owner="") & ~Q(purpose="") & ~Q(approved_by="")),
                 name="registry_approved_flow_is_complete",
             ),
         ]

@@ -1,12 +1,16 @@
 """Flows: who may get which token for what, proposed and approved."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
 
 from broker.actors import Actor
+from broker.approvals.humans import is_operator
+from broker.approvals.models import Approval
+from broker.approvals.services import request_approval, withdraw_for
+from broker.errors import BrokerError
 from broker.registry import values
 from broker.registry.models import Client, Flow, Resource
 from broker.registry.registering.changes import (
@@ -18,6 +22,8 @@ from broker.registry.registering.changes import (
 )
 from broker.registry.values import BadValue
 
+APPROVAL_KIND = "flow"
+TITLE_CHARS = 200
 PERSONAL = "person"
 """A data class with this in its name (personal, person.contact, …) is about people."""
 
@@ -44,12 +50,13 @@ def needs_second_approval(*, data_classes: Iterable[str], impersonation: bool) -
 @transaction.atomic
 def create_flow(client: Client, *, grant: str, resource: Resource, actor: Actor, **fields: Unpack[FlowFields]) -> Flow:
     """Record a flow, approved or only proposed. Raises BadValue."""
-    flow = Flow(client=client, grant=grant, resource=resource, **_columns(fields))
+    flow = Flow(client=client, grant=grant, resource=resource, proposed_by=actor.identifier, **_columns(fields))
     _settle(flow, approved_by=fields.get("approved_by", ""))
-    _check(flow)
+    check_flow(flow)
     flow.save()
     told = _columns(fields) | {"state": flow.state, "approved_by": flow.approved_by}
     record_created("flow", flow_key(flow), actor=actor, fields=told)
+    _follow_up(flow, before={}, actor=actor)
     return flow
 
 
@@ -60,26 +67,69 @@ def change_flow(flow: Flow, *, actor: Actor, **fields: Unpack[FlowFields]) -> Fl
     An approval was given to the flow as it stood: a change that names no approver makes it a proposal again.
     """
     flow = Flow.objects.select_for_update().get(pk=flow.pk)
-    approval = {"state": flow.state, "approved_by": flow.approved_by}
+    before, approval = summary(flow), {"state": flow.state, "approved_by": flow.approved_by}
     changes = assign(flow, _columns(fields))
     if changes or fields.get("approved_by", flow.approved_by) != flow.approved_by:
+        if flow.ended_at is not None:
+            raise BadValue(f"{flow.ended_by} ended this flow; renew it in the console, where that is approved")
         _settle(flow, approved_by=fields.get("approved_by", ""))
         changes |= {
             name: (before, getattr(flow, name)) for name, before in approval.items() if before != getattr(flow, name)
         }
     if changes:
-        _check(flow)
+        flow.proposed_by = actor.identifier
+        flow.told_days = None
+        check_flow(flow)
         flow.save()
         record_changed("flow", flow_key(flow), actor=actor, changes=changes)
+        _follow_up(flow, before=before, actor=actor)
     return flow
 
 
 @transaction.atomic
 def retire_flow(flow: Flow, *, actor: Actor) -> None:
-    """End a flow; the book keeps what it was."""
+    """Take a flow out of the register; the book keeps what it was."""
     ended = {"scopes": flow.scopes, "purpose": flow.purpose, "approved_by": flow.approved_by, "expires": flow.expires}
+    withdraw_for(APPROVAL_KIND, flow.pk, reason="the flow was retired", actor=actor)
     record_retired("flow", flow_key(flow), actor=actor, fields=ended)
     flow.delete()
+
+
+def ask_for_approval(flow: Flow, *, before: Mapping[str, object], actor: Actor) -> Approval:
+    """Let a second operator decide the flow as it stands; `actor` is the one who proposes it. Raises BrokerError."""
+    title = f"Flow {flow_key(flow)}"[:TITLE_CHARS]
+    return request_approval(
+        APPROVAL_KIND, subject=("flow", flow.pk), title=title, before=before, after=summary(flow), actor=actor
+    )
+
+
+def summary(flow: Flow) -> dict[str, str]:
+    """What an approver reads of a flow: {what: how it stands}."""
+    return {
+        "client": flow.client.client_id,
+        "grant": flow.grant,
+        "resource": flow.resource.identifier,
+        "scopes": " ".join(flow.scopes),
+        "tokens speak for": flow.subject_class,
+        "impersonation": "yes" if flow.impersonation else "no",
+        "data classes": ", ".join(flow.data_classes),
+        "purpose": flow.purpose,
+        "owner": flow.owner,
+        "last day": str(flow.expires or ""),
+        "approved by": flow.approved_by,
+    }
+
+
+def absorb_drafts(flow: Flow) -> None:
+    """What requests asked for and `flow` now allows needs no proposal any more; its evidence goes over to the flow."""
+    drafts = Flow.objects.filter(
+        client=flow.client, grant=flow.grant, resource=flow.resource, subject_class=flow.subject_class,
+        is_draft=True, owner="",
+    ).exclude(pk=flow.pk)  # fmt: skip
+    for draft in drafts:
+        if set(draft.scopes) <= set(flow.scopes) and flow.impersonation >= draft.impersonation:
+            draft.evidence.update(flow=flow)
+            draft.delete()
 
 
 def flow_key(flow: Flow) -> str:
@@ -98,9 +148,22 @@ def _settle(flow: Flow, *, approved_by: str) -> None:
     flow.approved_by = approved_by if approved else ""
 
 
-def _check(flow: Flow) -> None:
+def _follow_up(flow: Flow, *, before: Mapping[str, object], actor: Actor) -> None:
+    """An approved flow makes drafts superfluous; one that an operator proposes waits for a second one at once."""
+    if flow.state == Flow.State.APPROVED:
+        absorb_drafts(flow)
+        withdraw_for(APPROVAL_KIND, flow.pk, reason="approved otherwise", actor=actor)
+    elif is_operator(actor) and needs_second_approval(data_classes=flow.data_classes, impersonation=flow.impersonation):
+        try:
+            ask_for_approval(flow, before=before, actor=actor)
+        except BrokerError as error:
+            raise BadValue(error.refusal.meaning) from error
+
+
+def check_flow(flow: Flow) -> None:
+    """Raise BadValue unless everything is said of the flow that one has to say, and its resource has its scopes."""
     check_row(flow)
-    missing = [name for name in ("owner", "purpose", "expires") if not getattr(flow, name)]
+    missing = [name for name in ("scopes", "owner", "purpose", "expires") if not getattr(flow, name)]
     if missing:
         raise BadValue(f"a flow needs its {', '.join(missing)}")
     unknown = [scope for scope in flow.scopes if scope not in flow.resource.scopes]

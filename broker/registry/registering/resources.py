@@ -63,11 +63,11 @@ def change_resource(resource: Resource, *, actor: Actor, **fields: Unpack[Resour
 @transaction.atomic
 def retire_resource(resource: Resource, *, actor: Actor) -> None:
     """Remove it, and what was only asked for; the book keeps what it was. Raises BadValue while flows lead to it."""
-    flows = resource.flows.filter(from_request=False).select_related("client")
+    flows = resource.flows.filter(is_draft=False).select_related("client")
     if flows:
         raise BadValue(f"flows still lead to it, of {', '.join(sorted({flow.client.client_id for flow in flows}))}")
     record_retired("resource", resource.identifier, actor=actor, fields={"scopes": resource.scopes})
-    resource.flows.filter(from_request=True).delete()
+    resource.flows.filter(is_draft=True).delete()
     resource.delete()
 
 

@@ -1,0 +1,80 @@
+"""The rules of a decision, each by its name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from broker.approvals.humans import is_same_human
+from broker.approvals.models import Approval
+from broker.errors import BrokerError
+
+RIGHT = "approvals.change_approval"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One operator at one question. `digest` is of the thing as it stands now, None when it is gone."""
+
+    approval: Approval
+    operator: Any
+    digest: str | None
+    now: datetime
+
+
+def check_may_decide(decision: Decision) -> None:
+    """The account is open, its person too, and its role may change things."""
+    if not decision.operator.has_perm(RIGHT):
+        raise BrokerError("approval.not_allowed", expected="an open account that may change things")
+
+
+def check_pending(decision: Decision) -> None:
+    """Nobody decided it before."""
+    state = decision.approval.state
+    if state != Approval.State.PENDING:
+        raise BrokerError("approval.decided", expected=Approval.State.PENDING, actual=state)
+
+
+def check_not_expired(decision: Decision) -> None:
+    """It did not wait too long."""
+    if decision.now >= decision.approval.expires_at:
+        raise BrokerError("approval.expired", expected=decision.approval.expires_at, actual=decision.now)
+
+
+def check_not_own(decision: Decision) -> None:
+    """Another account asked for it."""
+    if decision.approval.requested_by_id == decision.operator.pk:
+        raise BrokerError("approval.own", expected="another operator", actual=f"operator {decision.operator.pk}")
+
+
+def check_two_humans(decision: Decision) -> None:
+    """Another human asked for it."""
+    if is_same_human(decision.approval.requested_by, decision.operator):
+        accounts = f"operators {decision.approval.requested_by_id} and {decision.operator.pk}"
+        raise BrokerError("approval.same_human", expected="two humans", actual=f"one behind {accounts}")
+
+
+def check_unchanged(decision: Decision) -> None:
+    """It is still exactly what was asked for."""
+    if decision.digest != decision.approval.digest:
+        raise BrokerError("approval.changed", expected=decision.approval.digest, actual=decision.digest or "gone")
+
+
+def check_own(decision: Decision) -> None:
+    """This account asked for it."""
+    if decision.approval.requested_by_id != decision.operator.pk:
+        asker = f"operator {decision.approval.requested_by_id}"
+        raise BrokerError("approval.not_allowed", expected=asker, actual=f"operator {decision.operator.pk}")
+
+
+Check = Callable[[Decision], None]
+APPROVAL_CHECKS: tuple[Check, ...] = (
+    check_may_decide,
+    check_pending,
+    check_not_expired,
+    check_not_own,
+    check_two_humans,
+    check_unchanged,
+)
+REFUSAL_CHECKS: tuple[Check, ...] = (check_may_decide, check_pending)
+WITHDRAWAL_CHECKS: tuple[Check, ...] = (check_may_decide, check_pending, check_own)
