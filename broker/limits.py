@@ -138,6 +138,8 @@ FORM_FIELDS = 50
 NONCE_CHARS = 512
 ID_TOKEN_HINT_AGE = timedelta(days=30)
 """How long after its end an ID token still says at the logout who is leaving."""
+SERVICE_GRANT_LIFETIME = timedelta(days=90)
+"""How long the family of a service's tokens for one resource is kept after its last day of use."""
 LOGOUT_REQUEST_LIFETIME = timedelta(minutes=15)
 DISCOVERY_MAX_AGE = timedelta(minutes=5)
 GRANT_RETENTION = timedelta(days=7)
@@ -222,3 +224,21 @@ ACCESS_SEARCH_RESULTS = 100
 ACCESS_SEARCH_CANDIDATES = 1_000
 """Candidates that one search request looks at; its page token goes on from there."""
 ACCESS_PAGE_TOKEN_LIFETIME = timedelta(hours=1)
+
+# Decisions about access
+POLICY_BYTES = 256 * 1024
+"""One version of a policy, or of the schema."""
+POLICY_DEPTH = 16
+"""Brackets within brackets in one statement: the engine works through them on its stack."""
+POLICY_OPERATORS = 150
+"""Operators, member accesses and conditionals of one statement, for the same reason."""
+POLICY_STATEMENTS = 2_000
+"""Statements of one version of a policy."""
+ACCESS_VALUE_DEPTH = 8
+"""Nesting of what a caller sends as properties or context."""
+ACCESS_IDENTIFIER_CHARS = 1_024
+"""An id, a type or an action's name in a question."""
+SHADOWS_PER_DECISION = 5
+"""Candidate policies that are tried beside one decision; the oldest come first."""
+DECISION_RETENTION = timedelta(days=90)
+"""How long a decision can be replayed."""

@@ -17,9 +17,11 @@ from broker.registry.models import (
     Client,
     ClientSecret,
     Domain,
+    Flow,
     HomeRealmDomain,
     IdentityProvider,
     Organisation,
+    Resource,
 )
 from broker.sessions.models import Participant, Session
 from federation.claims.models import ClaimMapping, ReleaseRule
@@ -104,6 +106,45 @@ def make_client(*, secret: str | None = CLIENT_SECRET, **fields: Any) -> Client:
         )
     raise_version()
     return client
+
+
+def make_service(*, secret: str | None = CLIENT_SECRET, **fields: Any) -> Client:
+    """The client of an integration, which asks in its own name."""
+    fields = {
+        "client_id": f"service{next(_numbers)}",
+        "kind": Client.Kind.SERVICE,
+        "owner": "integration@acme.example",
+        "redirect_uris": [],
+    } | fields
+    return make_client(secret=secret, **fields)
+
+
+def make_resource(**fields: Any) -> Resource:
+    """An API with two scopes."""
+    fields = {
+        "identifier": f"https://api{next(_numbers)}.example",
+        "scopes": {"invoices.read": "Read invoices", "invoices.write": "Change invoices"},
+    } | fields
+    resource = Resource.objects.create(**fields)
+    raise_version()
+    return resource
+
+
+def make_flow(client: Client, resource: Resource, **fields: Any) -> Flow:
+    """An approved flow for the first scope of the resource, which ends in a year."""
+    fields = {
+        "grant": Flow.Grant.CLIENT_CREDENTIALS,
+        "scopes": list(resource.scopes)[:1],
+        "purpose": "Nightly invoice mirror",
+        "data_classes": ["invoices"],
+        "owner": "integration@acme.example",
+        "state": Flow.State.APPROVED,
+        "approved_by": "security@acme.example",
+        "expires": (timezone.now() + timedelta(days=365)).date(),
+    } | fields
+    flow = Flow.objects.create(client=client, resource=resource, **fields)
+    raise_version()
+    return flow
 
 
 def make_person(**fields: Any) -> Person:

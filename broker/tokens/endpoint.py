@@ -1,75 +1,133 @@
 """The token endpoint: the phases that every grant shares, and the only way to a token (RFC 6749 section 3.2)."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
+from broker.directory.models import Person
 from broker.events.services import record
 from broker.registry.models import Client
 from broker.tokens.attempts import Attempt
+from broker.tokens.authorizing import authorize_grant
 from broker.tokens.client_auth import authenticate_client
 from broker.tokens.errors import InvalidGrant, UnauthorizedClient, UnsupportedGrantType
-from broker.tokens.grants import authorization_code, refresh_token
-from broker.tokens.grants.base import Authorization, GrantType
-from broker.tokens.issuing import write_tokens
+from broker.tokens.grants import authorization_code, client_credentials, refresh_token
+from broker.tokens.grants.base import GrantType, Permitted, Proposal, Taken
+from broker.tokens.issuing import Authorization, Issued, write_tokens
 from broker.tokens.requests import TokenRequest
 from broker.tokens.services import revoke_grant
 from broker.tokens.standing import NoLongerStands, Standing, check_standing
+from broker.tokens.targets import read_target
 
 GRANTS: Mapping[str, GrantType] = {
     "authorization_code": authorization_code,
     "refresh_token": refresh_token,
+    "client_credentials": client_credentials,
 }
 """The grants that are offered, as discovery lists them."""
+NO_END = datetime.max.replace(tzinfo=UTC)
 
 
-def respond(request: TokenRequest, *, attempt: Attempt) -> dict[str, Any]:
-    """The token response to a request, or an OAuthError. Nothing is used up when nothing is issued."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A token response, and what the client's owner should know though it was granted."""
+
+    response: dict[str, Any] = field(repr=False)
+    warnings: tuple[str, ...]
+    is_traced: bool
+    """Whether it belongs to a sign-on, whose trace goes on; what a service gets stands in its event."""
+
+
+def respond(request: TokenRequest, *, attempt: Attempt) -> Answer:
+    """The answer to a token request, or an OAuthError. Nothing is used up when nothing is issued."""
     # 1. The grant is one that we offer.
     grant_type = GRANTS.get(request.grant_type)
     if grant_type is None:
         raise UnsupportedGrantType("grant_type", expected=" or ".join(GRANTS), actual=request.grant_type[:100])
     # 2. The client proves who it is.
     client = authenticate_client(request, attempt=attempt)
-    # 3. The client is one that people sign on to.
-    if client.kind != Client.Kind.SIGN_ON:
-        raise UnauthorizedClient("kind", expected=Client.Kind.SIGN_ON.value, actual=client.kind)
+    # 3. The grant is for clients of its kind.
+    if client.kind not in grant_type.KINDS:
+        raise UnauthorizedClient("kind", expected=" or ".join(sorted(grant_type.KINDS)), actual=client.kind)
     try:
         return _issue(grant_type, request, client=client, attempt=attempt)
     except InvalidGrant as error:
-        # After the rollback of what was refused, in a commit of its own: a refusal must not undo the revocation.
+        # In a commit of its own: a refusal must not undo the revocation.
         if error.revokes is not None:
             revoke_grant(error.revokes, reason=error.reason, actor=attempt.actor)
         raise
 
 
-@transaction.atomic
-def _issue(grant_type: GrantType, request: TokenRequest, *, client: Client, attempt: Attempt) -> dict[str, Any]:
+def _issue(grant_type: GrantType, request: TokenRequest, *, client: Client, attempt: Attempt) -> Answer:
     now = timezone.now()
-    # 4. The grant is found, checked and used up.
-    authorization = grant_type.authorize(request, client=client, attempt=attempt, now=now)
-    # 5. Everybody behind it still stands.
-    _check_standing(authorization, client, attempt=attempt, now=now)
-    # 6. Tokens are written, and the book says so before they leave.
-    response = write_tokens(authorization, client=client, now=now, trace=attempt.trace)
-    record(
-        authorization.event,
-        actor=attempt.actor,
-        subject=("grant", authorization.grant.pk),
-        connection=attempt.connection,
-        application=attempt.application,
-        person=str(authorization.grant.person_id),
-        scopes=list(authorization.scopes),
+    # 4. The resource that is asked for is one of ours.
+    resource = read_target(request)
+    # 5. What was presented is verified.
+    proposal = grant_type.propose(request, client=client, resource=resource, attempt=attempt, now=now)
+    # 6. Everybody behind it still stands.
+    _check_standing(proposal, client, attempt=attempt, now=now)
+    # 7. The flow register permits it; scopes only narrow.
+    permitted = authorize_grant(proposal, client=client, attempt=attempt, now=now)
+    with transaction.atomic() if grant_type.CONSUMES else nullcontext():
+        # 8. It is used up, by a claim that only one of many wins, and the grant is there.
+        taken = proposal.take(permitted)
+        # 9. Tokens are written, and the book says so before they leave.
+        issued = write_tokens(_authorization(proposal, permitted, taken), client=client, now=now, trace=attempt.trace)
+        _record(proposal, permitted, taken, issued, client=client, attempt=attempt)
+    return Answer(issued.response, permitted.warnings, is_traced=proposal.session is not None)
+
+
+def _check_standing(proposal: Proposal, client: Client, *, attempt: Attempt, now: datetime) -> None:
+    standing = Standing(
+        client=client,
+        subject=proposal.subject,
+        session=proposal.session,
+        identity_provider=proposal.identity_provider,
+        is_offline=proposal.outlives_session,
+        actors=proposal.actors,
+        now=now,
     )
-    return response
-
-
-def _check_standing(authorization: Authorization, client: Client, *, attempt: Attempt, now: datetime) -> None:
-    session, is_offline = authorization.grant.session, authorization.outlives_session
     try:
-        check_standing(Standing(client=client, session=session, is_offline=is_offline, now=now), trace=attempt.trace)
+        check_standing(standing, trace=attempt.trace)
     except NoLongerStands as error:
         raise InvalidGrant(str(error)) from error
+
+
+def _authorization(proposal: Proposal, permitted: Permitted, taken: Taken) -> Authorization:
+    return Authorization(
+        grant=taken.grant,
+        subject=proposal.subject,
+        scopes=permitted.scopes,
+        resource=proposal.resource,
+        not_after=min(taken.grant.expires_at, permitted.ends_at or NO_END, proposal.not_after or NO_END),
+        actors=proposal.actors,
+        nonce=proposal.nonce,
+        refresh_token=taken.refresh_token,
+        issued_token_type=proposal.issued_token_type,
+    )
+
+
+def _record(
+    proposal: Proposal, permitted: Permitted, taken: Taken, issued: Issued, *, client: Client, attempt: Attempt
+) -> None:
+    """The event that explains the token: which flow, rule and key made it (`issue_token --explain` says the same)."""
+    details: dict[str, Any] = {"scopes": list(permitted.scopes), "jti": issued.jti, "kid": issued.kid}
+    if isinstance(proposal.subject, Person):
+        details["person"] = str(proposal.subject.pk)
+    if proposal.resource is not None:
+        details |= {"client": client.client_id, "resource": proposal.resource.identifier, "flow": permitted.flow_id}
+    if proposal.actors:
+        details["actors"] = [actor["client_id"] for actor in proposal.actors]
+    record(
+        proposal.event,
+        actor=attempt.actor,
+        subject=("grant", taken.grant.pk),
+        connection=attempt.connection,
+        application=attempt.application,
+        **details,
+    )

@@ -1,4 +1,4 @@
-"""Codes, grants, refresh tokens and pairwise subjects. Values of tokens are stored as keyed hashes only."""
+"""Codes, grants, refresh and revoked tokens, pairwise subjects. Values of tokens are stored as keyed hashes only."""
 
 import uuid
 from typing import ClassVar
@@ -7,22 +7,75 @@ from django.db import models
 
 
 class Grant(models.Model):
-    """What was given to whom: one row per issuance family. Access tokens are JWTs that name it (`gid`)."""
+    """What was given to whom: one row per issuance family. Access tokens are JWTs that name it (`gid`).
+
+    The subject is a person, or where there is none a client: the client itself for client_credentials, of which all
+    tokens for one resource are one family, and another client where its token was exchanged.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     client = models.ForeignKey("registry.Client", on_delete=models.PROTECT, related_name="grants")
-    person = models.ForeignKey("directory.Person", on_delete=models.CASCADE, related_name="grants")
-    session = models.ForeignKey("sso_sessions.Session", on_delete=models.CASCADE, related_name="grants")
-    participant = models.ForeignKey("sso_sessions.Participant", on_delete=models.CASCADE, related_name="+")
+    grant_type = models.CharField(
+        max_length=64,
+        default="authorization_code",
+        db_default="authorization_code",
+        help_text="by which it was first given, as the flow register names it",
+    )
+    resource = models.ForeignKey(
+        "registry.Resource",
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="grants",
+        help_text="the audience of its access tokens; none: our own userinfo endpoint",
+    )
+    person = models.ForeignKey("directory.Person", on_delete=models.CASCADE, null=True, related_name="grants")
+    subject_client = models.ForeignKey("registry.Client", on_delete=models.CASCADE, null=True, related_name="+")
+    session = models.ForeignKey("sso_sessions.Session", on_delete=models.CASCADE, null=True, related_name="grants")
+    participant = models.ForeignKey("sso_sessions.Participant", on_delete=models.CASCADE, null=True, related_name="+")
+    identity_provider = models.ForeignKey(
+        "registry.IdentityProvider",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="who vouched for a person that has no session behind this",
+    )
+    parent = models.ForeignKey(
+        "self", on_delete=models.CASCADE, null=True, related_name="children", help_text="whose token was exchanged"
+    )
+    parent_token = models.CharField(
+        max_length=64, blank=True, default="", db_default="", db_index=True, help_text="the jti of that token"
+    )
+    actor_parent = models.ForeignKey(
+        "self", on_delete=models.CASCADE, null=True, related_name="+", help_text="whose token proved the actor"
+    )
+    actors = models.JSONField(
+        default=list, db_default=[], help_text="who acts for the subject, the present actor first; RFC 8693 section 4.1"
+    )
+    impersonation = models.BooleanField(default=False, db_default=False)
     scopes = models.JSONField(default=list)
     # The authentication that this grant came from. A renewed session has another; a refreshed ID token tells this one.
-    authenticated_at = models.DateTimeField()
+    authenticated_at = models.DateTimeField(null=True)
     context = models.CharField(max_length=300, blank=True, help_text="acr")
     methods = models.JSONField(default=list, help_text="amr")
+    confirmation = models.JSONField(
+        default=dict, db_default={}, help_text="the key to which its refresh tokens are bound; RFC 7800"
+    )
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     revoke_reason = models.CharField(max_length=64, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["client", "resource"],
+                condition=models.Q(grant_type="client_credentials", revoked_at=None),
+                name="tokens_one_service_grant",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(person=None) ^ models.Q(subject_client=None), name="tokens_grant_has_one_subject"
+            ),
+        ]
 
     def __str__(self) -> str:
         return str(self.id)
@@ -69,6 +122,17 @@ class RefreshToken(models.Model):
 
     def __str__(self) -> str:
         return f"refresh token {self.pk}"
+
+
+class RevokedToken(models.Model):
+    """One access token that was revoked while its family goes on (RFC 7009); forgotten once it has expired."""
+
+    jti = models.CharField(max_length=64, unique=True)
+    revoked_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.jti
 
 
 class PairwiseSubject(models.Model):

@@ -31,6 +31,10 @@ class TokenRequest:
             raise InvalidRequest("missing", detail="grant_type", expected="grant_type", actual="absent")
         return cls(parameters["grant_type"], parameters, request.headers.get("Authorization", ""))
 
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes asked for, each once, in order; empty when none are named (RFC 6749 section 3.3)."""
+        return tuple(dict.fromkeys(self.parameters.get("scope", "").split()))
+
     def required(self, name: str) -> str:
         """The value of a parameter that the grant cannot do without. Raises InvalidRequest."""
         if name not in self.parameters:

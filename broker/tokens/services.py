@@ -34,11 +34,11 @@ def revoke_grant(grant_id: UUID, *, reason: str, actor: Actor) -> bool:
             catalogue.GRANT_REVOKED,
             actor=actor,
             subject=("grant", grant_id),
-            connection=grant.session.identity_provider.slug,
+            connection=grant.session.identity_provider.slug if grant.session else "",
             application=grant.client.application.slug if grant.client.application else "",
             reason=reason,
             client=grant.client.client_id,
-            person=str(grant.person_id),
+            person=str(grant.person_id or ""),
         )
     return bool(revoked)
 

@@ -3,12 +3,15 @@
 Whoever left, and whatever was switched off, is out at once wherever a request passes through us.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from broker.registry.models import Client
+from broker.directory.models import Person
+from broker.registry.models import Client, IdentityProvider
 from broker.sessions.models import Session
+from broker.tokens.clients import find_named_client
 from broker.traces.collector import Collector
 
 OFFLINE = "offline_access"
@@ -18,52 +21,84 @@ class NoLongerStands(Exception):
     """One of the checks failed; the message is its reason, for the event."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Who is behind a code or a grant. `session` comes with its person and its identity provider and organisation."""
+    """Who is behind a code, a grant or a token.
+
+    `subject` is whom it is about. A person comes with the session, or without one with who vouched for them;
+    identity providers come with their organisation. `actors` is who acts for the subject, as Grant.actors holds them.
+    """
 
     client: Client
-    session: Session
+    subject: Person | Client
+    session: Session | None
+    identity_provider: IdentityProvider | None
     is_offline: bool
     now: datetime
+    actors: tuple[Mapping[str, Any], ...] = ()
 
 
 def check_client_enabled(standing: Standing) -> None:
-    """The client and its application are neither switched off nor retired."""
-    client, application = standing.client, standing.client.application
-    if not client.enabled or client.retired_at:
-        raise NoLongerStands("client")
-    if application is None or not application.enabled or application.retired_at:
-        raise NoLongerStands("application")
+    """The client and its application, if it has one, are neither switched off nor retired."""
+    _check_client(standing.client)
 
 
-def check_person_active(standing: Standing) -> None:
-    """The person's account is open."""
-    if not standing.session.person.is_active:
+def check_subject_active(standing: Standing) -> None:
+    """The person's account is open; a client that is the subject is in use."""
+    if isinstance(standing.subject, Client):
+        _check_client(standing.subject)
+    elif not standing.subject.is_active:
         raise NoLongerStands("person")
 
 
 def check_identity_provider_enabled(standing: Standing) -> None:
-    """The identity provider that vouched, and its organisation, are neither switched off nor retired.
+    """The identity provider that vouched for a person, and its organisation, are neither switched off nor retired.
 
     A successor under the same name is another party.
     """
-    if not standing.session.identity_provider.is_in_use:
+    if isinstance(standing.subject, Client):
+        return
+    vouched = standing.session.identity_provider if standing.session else standing.identity_provider
+    if vouched is None or not vouched.is_in_use:
         raise NoLongerStands("identity_provider")
 
 
 def check_session_live(standing: Standing) -> None:
     """The session goes on, unless access beyond it was granted (OpenID Connect Core 11)."""
     session = standing.session
-    if not standing.is_offline and (session.ended_at is not None or session.expires_at <= standing.now):
+    if session is None or standing.is_offline:
+        return
+    if session.ended_at is not None or session.expires_at <= standing.now:
         raise NoLongerStands("session")
+
+
+def check_actors_enabled(standing: Standing) -> None:
+    """Every client that acts for the subject is in use; one that is gone acts for nobody."""
+    for actor in standing.actors:
+        client = find_named_client(actor["client_id"])
+        if client is None:
+            raise NoLongerStands("actor")
+        _check_client(client)
+
+
+def _check_client(client: Client) -> None:
+    if not client.enabled or client.retired_at:
+        raise NoLongerStands("client")
+    application = client.application
+    if application is None:
+        # Only an integration's own client may belong to no application.
+        if client.kind != Client.Kind.SERVICE:
+            raise NoLongerStands("application")
+    elif not application.enabled or application.retired_at:
+        raise NoLongerStands("application")
 
 
 STANDING_CHECKS: tuple[Callable[[Standing], None], ...] = (
     check_client_enabled,
-    check_person_active,
+    check_subject_active,
     check_identity_provider_enabled,
     check_session_live,
+    check_actors_enabled,
 )
 
 

@@ -76,7 +76,7 @@ def verify_access_token(token: str, *, needed_scope: str, attempt: Attempt, now:
     if client is None or grant.client_id != client.pk:
         raise InvalidToken("client", actual=claims["client_id"])
     attempt.concerns(client)
-    attempt.connection = grant.session.identity_provider.slug
+    attempt.connection = grant.session.identity_provider.slug if grant.session else ""
     _check_grant(grant, client, attempt=attempt, now=now)
     scopes = tuple(claims["scope"].split())
     if needed_scope not in scopes:
@@ -128,7 +128,16 @@ def _check_grant(grant: Grant, client: Client, *, attempt: Attempt, now: datetim
         raise InvalidToken("revoked", actual=grant.revoke_reason)
     if now >= grant.expires_at:
         raise InvalidToken("grant_expired", actual=grant.expires_at)
-    standing = Standing(client=client, session=grant.session, is_offline=OFFLINE in grant.scopes, now=now)
+    if grant.person is None or grant.session is None:
+        raise InvalidToken("no_session", expected="a person's own sign-on", actual="none")
+    standing = Standing(
+        client=client,
+        subject=grant.person,
+        session=grant.session,
+        identity_provider=grant.identity_provider,
+        is_offline=OFFLINE in grant.scopes,
+        now=now,
+    )
     try:
         check_standing(standing, trace=attempt.trace)
     except NoLongerStands as error:

@@ -17,15 +17,22 @@ from broker.tokens.bearer import read_bearer_token
 from broker.tokens.discovery import describe_provider
 from broker.tokens.requests import TokenRequest
 
+FLOW_HEADER = "Countersign-Flow"
+"""What the flow register has to say of a request that it let through: an end that nears, a flow that is missing."""
+
 
 # A client authenticates itself in each request; there is no cookie that a foreign page could ride on.
 @csrf_exempt
 @answered("token request", methods=("POST",), challenge="Basic")
 def token(request: HttpRequest, attempt: Attempt) -> HttpResponse:
     """POST /oauth/token (RFC 6749 section 3.2)."""
-    response = endpoint.respond(TokenRequest.parse(request), attempt=attempt)
-    attempt.save_success()
-    return JsonResponse(response)
+    answer = endpoint.respond(TokenRequest.parse(request), attempt=attempt)
+    if answer.is_traced:
+        attempt.save_success()
+    response = JsonResponse(answer.response)
+    if answer.warnings:
+        response[FLOW_HEADER] = ", ".join(answer.warnings)
+    return response
 
 
 @csrf_exempt

@@ -16,16 +16,19 @@ from django.utils.crypto import constant_time_compare
 
 from broker import crypto, limits
 from broker.events import catalogue
-from broker.registry.models import Client
+from broker.registry.models import Client, Resource
 from broker.tokens.attempts import Attempt
 from broker.tokens.authorization import CODE_PURPOSE
-from broker.tokens.errors import InvalidGrant
-from broker.tokens.grants.base import Authorization, run_checks
+from broker.tokens.errors import InvalidGrant, InvalidTarget
+from broker.tokens.grants.base import Proposal, Taken, run_checks
 from broker.tokens.models import AuthorizationCode, Grant
 from broker.tokens.refreshing import first_refresh_token
 from broker.tokens.requests import TokenRequest
 from broker.tokens.standing import OFFLINE
 
+NAME = "authorization_code"
+KINDS = frozenset({Client.Kind.SIGN_ON})
+CONSUMES = True
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}", re.ASCII)
 
 
@@ -80,8 +83,10 @@ CHECKS: tuple[Callable[[Redemption], None], ...] = (
 )
 
 
-def authorize(request: TokenRequest, *, client: Client, attempt: Attempt, now: datetime) -> Authorization:
-    """Redeem a code. Raises InvalidGrant, InvalidRequest."""
+def propose(
+    request: TokenRequest, *, client: Client, resource: Resource | None, attempt: Attempt, now: datetime
+) -> Proposal:
+    """Judge a code. Raises InvalidGrant, InvalidRequest, InvalidTarget."""
     value, redirect_uri = request.required("code"), request.required("redirect_uri")
     code = _find(value)
     # Another client learns nothing about the code, and cannot revoke what it brought.
@@ -91,16 +96,25 @@ def authorize(request: TokenRequest, *, client: Client, attempt: Attempt, now: d
     attempt.connection = code.session.identity_provider.slug
     verifier = request.parameters.get("code_verifier", "")
     run_checks(CHECKS, Redemption(code, client, redirect_uri, verifier, now), trace=attempt.trace)
+    if resource is not None:
+        raise InvalidTarget("not_granted", expected="the userinfo endpoint", actual=resource.identifier)
+    return Proposal(
+        grant_type=NAME,
+        subject=code.session.person,
+        scopes=tuple(code.scopes),
+        ceiling=tuple(code.scopes),
+        resource=None,
+        session=code.session,
+        event=catalogue.TOKEN_ISSUED,
+        take=lambda _: _take(code, now=now),
+        nonce=code.nonce,
+    )
+
+
+def _take(code: AuthorizationCode, *, now: datetime) -> Taken:
     grant = _open_grant(code, now=now)
     _use_up(code, grant, now=now)
-    return Authorization(
-        grant=grant,
-        scopes=tuple(code.scopes),
-        event=catalogue.TOKEN_ISSUED,
-        outlives_session=False,
-        nonce=code.nonce,
-        refresh_token=first_refresh_token(grant, now=now) if OFFLINE in code.scopes else "",
-    )
+    return Taken(grant, first_refresh_token(grant, now=now) if OFFLINE in code.scopes else "")
 
 
 def _find(value: str) -> AuthorizationCode | None:

@@ -10,14 +10,17 @@ from datetime import datetime
 
 from broker import limits
 from broker.events import catalogue
-from broker.registry.models import Client
+from broker.registry.models import Client, Resource
 from broker.tokens.attempts import Attempt
-from broker.tokens.errors import InvalidGrant, InvalidScope
-from broker.tokens.grants.base import Authorization, run_checks
+from broker.tokens.errors import InvalidGrant, InvalidTarget
+from broker.tokens.grants.base import Proposal, Taken, run_checks
 from broker.tokens.models import RefreshToken
 from broker.tokens.refreshing import child_of, hashes_of, next_refresh_token
 from broker.tokens.requests import TokenRequest
 from broker.tokens.standing import OFFLINE
+
+KINDS = frozenset({Client.Kind.SIGN_ON})
+CONSUMES = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,6 @@ class Presented:
 
     value: str = field(repr=False)
     row: RefreshToken
-    scopes: tuple[str, ...]
     now: datetime
 
 
@@ -49,43 +51,45 @@ def check_not_expired(presented: Presented) -> None:
         raise InvalidGrant("expired", actual=presented.row.expires_at)
 
 
-def check_scope(presented: Presented) -> None:
-    """What is asked for was granted: a refresh may narrow and never widen."""
-    if not set(presented.scopes) <= set(presented.row.grant.scopes):
-        granted = " ".join(presented.row.grant.scopes)
-        raise InvalidScope("widened", expected=granted, actual=" ".join(presented.scopes))
-
-
 CHECKS: tuple[Callable[[Presented], None], ...] = (
     check_not_revoked,
     check_not_reused,
     check_not_expired,
-    check_scope,
 )
 
 
-def authorize(request: TokenRequest, *, client: Client, attempt: Attempt, now: datetime) -> Authorization:
-    """Use a refresh token up for its child. Raises InvalidGrant, InvalidRequest, InvalidScope."""
+def propose(
+    request: TokenRequest, *, client: Client, resource: Resource | None, attempt: Attempt, now: datetime
+) -> Proposal:
+    """Judge a refresh token. Raises InvalidGrant, InvalidRequest, InvalidTarget. A refresh may narrow, never widen."""
     value = request.required("refresh_token")
     row = _find(value)
     # Another client learns nothing about the token, and cannot revoke its family.
     if row is None or row.grant.client_id != client.pk:
         raise InvalidGrant("unknown" if row is None else "other_client")
-    attempt.connection = row.grant.session.identity_provider.slug
-    asked = tuple(dict.fromkeys(request.parameters.get("scope", "").split()))
-    run_checks(CHECKS, Presented(value, row, asked, now), trace=attempt.trace)
-    return Authorization(
-        grant=row.grant,
-        scopes=asked or tuple(row.grant.scopes),
+    grant = row.grant
+    if grant.session is None or grant.person is None:
+        raise InvalidGrant("unknown", detail="a refresh token without a session")
+    attempt.connection = grant.session.identity_provider.slug
+    run_checks(CHECKS, Presented(value, row, now), trace=attempt.trace)
+    if resource is not None and resource.pk != grant.resource_id:
+        raise InvalidTarget("not_granted", expected="the resource of the grant", actual=resource.identifier)
+    return Proposal(
+        grant_type=grant.grant_type,
+        subject=grant.person,
+        scopes=request.scopes() or tuple(grant.scopes),
+        ceiling=tuple(grant.scopes),
+        resource=grant.resource,
+        session=grant.session,
+        outlives_session=OFFLINE in grant.scopes,
         event=catalogue.TOKEN_REFRESHED,
-        outlives_session=OFFLINE in row.grant.scopes,
-        refresh_token=_rotate(row, value, attempt=attempt, now=now),
+        take=lambda _: Taken(row.grant, _rotate(row, value, attempt=attempt, now=now)),
     )
 
 
 def _find(value: str) -> RefreshToken | None:
     found = RefreshToken.objects.select_related(
-        "grant__person", "grant__session__person", "grant__session__identity_provider__organisation"
+        "grant__person", "grant__resource", "grant__session__person", "grant__session__identity_provider__organisation"
     )
     return next(iter(found.filter(token_hash__in=hashes_of(value))[:1]), None)
 

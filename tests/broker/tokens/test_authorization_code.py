@@ -51,9 +51,10 @@ def test_the_redemption_is_a_hop_of_the_sign_on_that_the_code_came_from(desk):
         "token.redirect_uri",
         "token.pkce",
         "token.client_enabled",
-        "token.person_active",
+        "token.subject_active",
         "token.identity_provider_enabled",
         "token.session_live",
+        "token.actors_enabled",
     ]
     assert response.json()["access_token"] not in str(hop)
     assert response.json()["id_token"] not in str(hop)
@@ -229,9 +230,7 @@ def test_a_service_client_has_no_code_to_redeem(desk):
     assert_refused(response, error="unauthorized_client", code="oauth.unauthorized_client", reason="kind")
 
 
-@pytest.mark.parametrize(
-    "grant_type", ["implicit", "password", "client_credentials", "token", "", "AUTHORIZATION_CODE"]
-)
+@pytest.mark.parametrize("grant_type", ["implicit", "password", "device_code", "token", "", "AUTHORIZATION_CODE"])
 def test_grants_that_are_not_offered_do_not_exist(desk, grant_type):
     response = desk.redeem(desk.code(), grant_type=grant_type)
     body = response.json()
