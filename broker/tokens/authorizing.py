@@ -10,8 +10,7 @@ from broker.directory.models import Person
 from broker.errors import BrokerError
 from broker.registry.flow_use import touch_flow
 from broker.registry.flows import FlowQuestion, permit
-from broker.registry.models import Client
-from broker.registry.models.flow import SubjectClass
+from broker.registry.models import Client, Flow
 from broker.tokens.attempts import Attempt
 from broker.tokens.errors import InvalidScope, InvalidTarget
 from broker.tokens.grants.base import Permitted, Proposal
@@ -59,5 +58,5 @@ def _check_ceiling(proposal: Proposal) -> None:
         raise InvalidScope("widened", expected=" ".join(proposal.ceiling), actual=" ".join(proposal.scopes))
 
 
-def _subject_class(proposal: Proposal) -> SubjectClass:
-    return SubjectClass.PERSON if isinstance(proposal.subject, Person) else SubjectClass.CLIENT
+def _subject_class(proposal: Proposal) -> Flow.SubjectClass:
+    return Flow.SubjectClass.PERSON if isinstance(proposal.subject, Person) else Flow.SubjectClass.CLIENT
