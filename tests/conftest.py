@@ -6,15 +6,17 @@ import pytest
 
 from broker.keys.ring import ring
 from broker.registry.cache import parties
+from broker.registry.flow_evidence import evidence
+from broker.registry.flow_use import uses
 from tests.flush import let_flushes_pass
 
 
 @pytest.fixture(autouse=True)
 def _fresh_memories() -> Iterator[None]:
-    for memory in (parties, ring):
+    for memory in (parties, ring, evidence, uses):
         memory.forget()
     yield
-    for memory in (parties, ring):
+    for memory in (parties, ring, evidence, uses):
         memory.forget()
 
 

@@ -5,7 +5,7 @@ import json
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
@@ -21,6 +21,7 @@ from broker.registry.models import Client, Flow, FlowEvidence, Resource
 
 log = structlog.get_logger(__name__)
 KINDS_REMEMBERED = 10_000
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 TO_A_REGISTERED_FLOW = frozenset({"flow.not_approved", "flow.ended"})
 """Why a request was outside although its flow is registered with all that was asked: nothing new is proposed."""
 COUNTED = Counter(
@@ -61,6 +62,8 @@ class EvidenceMemory:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._full: dict[int, datetime] = {}
+        """{client: when it was found to have all the kinds that are kept}"""
 
     def note(self, asked: Asked, flow: Flow | None, *, code: str, actor: Actor) -> None:
         """Count one request outside the approved flows. `flow` is the registered one, which does not allow it.
@@ -75,13 +78,18 @@ class EvidenceMemory:
             if seen is not None and asked.now - seen.written_at < limits.FLOW_EVIDENCE_INTERVAL:
                 seen.unwritten += 1
                 return
+            if seen is None and asked.now - self._full.get(asked.client.pk, LONG_AGO) < limits.FLOW_EVIDENCE_INTERVAL:
+                return
             count = 1 + (seen.unwritten if seen else 0)
             self._seen[digest] = _Seen(asked.now)
             self._seen.move_to_end(digest)
             if len(self._seen) > KINDS_REMEMBERED:
                 self._seen.popitem(last=False)
         try:
-            _write(asked, flow, digest=digest, count=count, code=code, actor=actor)
+            if not _write(asked, flow, digest=digest, count=count, code=code, actor=actor):
+                with self._lock:
+                    self._full[asked.client.pk] = asked.now
+                log.warning("flow evidence not kept: too many kinds", client=asked.client.pk, code=code)
         except DatabaseError as error:
             log.warning("flow evidence not written", client=asked.client.pk, code=code, error=type(error).__name__)
 
@@ -89,6 +97,7 @@ class EvidenceMemory:
         """Forget what was written, as a new process would."""
         with self._lock:
             self._seen.clear()
+            self._full.clear()
 
 
 evidence = EvidenceMemory()
@@ -108,17 +117,17 @@ def kind_digest(asked: Asked) -> str:
 
 
 @transaction.atomic
-def _write(asked: Asked, flow: Flow | None, *, digest: str, count: int, code: str, actor: Actor) -> None:
+def _write(asked: Asked, flow: Flow | None, *, digest: str, count: int, code: str, actor: Actor) -> bool:
+    """Whether it was written: of one client no more than `limits.FLOW_EVIDENCE_KINDS` are kept."""
     known = FlowEvidence.objects.filter(digest=digest)
     if known.update(count=F("count") + count, last_seen_at=asked.now):
-        return
+        return True
     # Two processes may both come first: the client's row lets one of them wait and find what the other wrote.
     Client.objects.select_for_update().get(pk=asked.client.pk)
     if known.update(count=F("count") + count, last_seen_at=asked.now):
-        return
+        return True
     if FlowEvidence.objects.filter(flow__client=asked.client).count() >= limits.FLOW_EVIDENCE_KINDS:
-        log.warning("flow evidence not kept: too many kinds", client=asked.client.pk, code=code)
-        return
+        return False
     if flow is None or code not in TO_A_REGISTERED_FLOW:
         flow = _propose(asked)
         record(
@@ -146,6 +155,7 @@ def _write(asked: Asked, flow: Flow | None, *, digest: str, count: int, code: st
         address=actor.address,
         trace_id=actor.trace_id,
     )
+    return True
 
 
 def _propose(asked: Asked) -> Flow:
