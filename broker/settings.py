@@ -239,6 +239,7 @@ CELERY_BEAT_SCHEDULE = {
     "rotate-keys": {"task": "broker.keys.tasks.rotate_keys", "schedule": 3600.0},
     "refresh-discoveries": {"task": "broker.registry.tasks.refresh_discoveries", "schedule": 600.0},
     "forget-used-values": {"task": "broker.once.tasks.forget", "schedule": 3600.0},
+    "tell-flow-endings": {"task": "broker.registry.tasks.tell_flow_endings", "schedule": 3600.0},
     "expire-approvals": {"task": "broker.approvals.tasks.expire", "schedule": 600.0},
     "forget-traces": {"task": "broker.traces.tasks.forget", "schedule": 3600.0},
     "forget-sessions": {"task": "broker.sessions.tasks.forget", "schedule": 3600.0},

@@ -145,12 +145,17 @@ def _check_secrets(now: datetime) -> Finding:
 
 def _check_flows(now: datetime) -> Finding:
     name = "parties: flows"
-    flows = Flow.objects.filter(client__retired_at=None)
+    live = Flow.objects.filter(client__retired_at=None)
+    flows = live.filter(is_draft=False)
     expired = _named(flows.filter(expires__lt=now.date()), "client__client_id")
     if expired:
         return Finding(
             name, "warning", f"flows have expired, of: {expired}", "Renew them with an approval, or retire them"
         )
+    wanted = _named(live.filter(is_draft=True, owner="", state=Flow.State.PROPOSED), "client__client_id")
+    if wanted:
+        text = f"clients ask for what no flow allows: {wanted}"
+        return Finding(name, "warning", text, "Complete or refuse the proposed flows in the console")
     proposed = flows.filter(state=Flow.State.PROPOSED).count()
     return Finding(name, "ok", f"{flows.count()} recorded, none expired, {proposed} only proposed")
 
