@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "broker.directory",
     "broker.sessions",
     "broker.tokens",
+    "broker.access",
     "broker.console",
     "broker.operations",
     "federation.claims",
