@@ -55,7 +55,6 @@ INSTALLED_APPS = [
     "broker.directory",
     "broker.sessions",
     "broker.tokens",
-    "broker.access",
     "broker.console",
     "broker.operations",
     "federation.claims",

@@ -17,6 +17,7 @@ def assign_identifiers(person: Person, values: dict[str, str], *, now: datetime)
 
     Raises BrokerError("authority.identifier_taken") when one belongs to another person: it is not moved silently.
     """
+    person.forget_held()
     wanted = {(kind, comparable(value)) for kind, value in values.items()}
     owned = list(
         Identifier.objects.filter(person=person)

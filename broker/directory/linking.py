@@ -13,19 +13,15 @@ from broker.errors import BrokerError
 from broker.events import catalogue
 from broker.events.services import record
 from broker.registry.models import IdentityProvider
+from broker.statements import Parameter, Read
 
 
 def find_linked_identity(identity_provider: IdentityProvider, *, issuer: str, subject: str) -> LinkedIdentity | None:
     """The link of exactly this subject at exactly this identity provider, with its person."""
-    return (
-        LinkedIdentity.objects.select_related("person")
-        .filter(identity_provider=identity_provider, issuer=issuer, subject=subject)
-        .order_by()
-        .first()
-    )
+    return _FIND.first(identity_provider=identity_provider.pk, issuer=issuer, subject=subject)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def person_for_login(
     identity_provider: IdentityProvider,
     *,
@@ -133,3 +129,16 @@ def _create(identity_provider: IdentityProvider, *, actor: Actor) -> Person:
             actual="a subject seen for the first time",
         )
     return create_person(identity_provider.organisation, actor=actor)
+
+
+_FIND = Read[LinkedIdentity](
+    lambda: (
+        LinkedIdentity.objects.select_related("person")
+        .filter(
+            identity_provider=Parameter(LinkedIdentity, "identity_provider"),
+            issuer=Parameter(LinkedIdentity, "issuer"),
+            subject=Parameter(LinkedIdentity, "subject"),
+        )
+        .order_by()
+    )
+)

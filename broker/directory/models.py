@@ -1,9 +1,12 @@
 """People, their identifiers, groups and linked identities."""
 
 import uuid
-from typing import ClassVar
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
 
 from django.db import models
+
+from broker.statements import Parameter, Read
 
 
 class Person(models.Model):
@@ -28,6 +31,33 @@ class Person(models.Model):
 
     def __str__(self) -> str:
         return self.name or str(self.id)
+
+    @cached_property
+    def held_identifiers(self) -> dict[str, str]:
+        """{kind: value}, read once; who writes some calls `forget_held`."""
+        return dict(_IDENTIFIERS.rows(person=self.pk))
+
+    @cached_property
+    def held_memberships(self) -> list["HeldMembership"]:
+        """The groups, whoever tells of them, read once; who writes some calls `forget_held`."""
+        return [
+            HeldMembership(number, group, identity_provider, is_told=is_enabled and retired_at is None)
+            for number, group, identity_provider, is_enabled, retired_at in _MEMBERSHIPS.rows(person=self.pk)
+        ]
+
+    def forget_held(self) -> None:
+        """Read the identifiers and the groups anew at the next use."""
+        self.__dict__.pop("held_identifiers", None)
+        self.__dict__.pop("held_memberships", None)
+
+
+class HeldMembership(NamedTuple):
+    """A membership as it is read with its person, and whether its identity provider is in use."""
+
+    id: int
+    group: str
+    identity_provider_id: uuid.UUID
+    is_told: bool
 
 
 class Identifier(models.Model):
@@ -104,3 +134,21 @@ class LinkedIdentity(models.Model):
 
     def __str__(self) -> str:
         return f"{self.identity_provider_id} {self.subject[:40]}"
+
+
+_IDENTIFIERS = Read[tuple[str, str]](
+    lambda: Identifier.objects.filter(person=Parameter(Identifier, "person")).order_by().values_list("kind", "value")
+)
+_MEMBERSHIPS = Read[tuple[Any, ...]](
+    lambda: (
+        Membership.objects.filter(person=Parameter(Membership, "person"))
+        .order_by()
+        .values_list(
+            "id",
+            "group__name",
+            "group__identity_provider_id",
+            "group__identity_provider__enabled",
+            "group__identity_provider__retired_at",
+        )
+    )
+)

@@ -42,26 +42,29 @@ def has_room_for(claim: str, value: str) -> bool:
     return room is None or max(len(value), len(stored)) <= room
 
 
-@transaction.atomic
 def update_person(person: Person, claims: Claims, *, source: str, actor: Actor) -> list[str]:
     """Write what `source` says of a person; a claim that it does not name is left as it is.
 
     Returns the names of what changed, and records them (names only) when there are any.
     Raises BrokerError("authority.identifier_taken").
     """
-    now = timezone.now()
-    changed = _write_attributes(person, claims, now=now)
+    fields, changed = _changes(person, claims)
     identifiers = {kind: claims[kind][0] for kind in IDENTIFIER_CLAIMS if claims.get(kind)}
-    if identifiers:
+    if not changed and identifiers.items() <= person.held_identifiers.items():
+        return []
+    now = timezone.now()
+    with transaction.atomic():
+        if fields:
+            _write(person, fields, now=now)
         changed += _assign(person, identifiers, now=now)
-    if changed:
-        record(
-            catalogue.PERSON_CHANGED,
-            actor=actor,
-            subject=("person", person.pk),
-            changed=sorted(changed),
-            source=source,
-        )
+        if changed:
+            record(
+                catalogue.PERSON_CHANGED,
+                actor=actor,
+                subject=("person", person.pk),
+                changed=sorted(changed),
+                source=source,
+            )
     return changed
 
 
@@ -71,15 +74,12 @@ def set_groups(person: Person, names: Sequence[str], *, identity_provider: Ident
     Returns whether anything changed, and records it if so.
     """
     now = timezone.now()
-    held = {
-        membership.group.name: membership
-        for membership in Membership.objects.filter(
-            person=person, group__identity_provider=identity_provider
-        ).select_related("group")
-    }
+    held = {one.group: one.id for one in person.held_memberships if one.identity_provider_id == identity_provider.pk}
     wanted = set(names)
-    gone = [membership.pk for name, membership in held.items() if name not in wanted]
+    gone = [number for name, number in held.items() if name not in wanted]
     new = sorted(wanted - held.keys())
+    if gone or new:
+        person.forget_held()
     if gone:
         Membership.objects.filter(pk__in=gone).delete()
     if new:
@@ -142,26 +142,23 @@ def _assign(person: Person, identifiers: dict[str, str], *, now: datetime) -> li
         raise BrokerError("authority.identifier_taken", detail="taken at the same moment") from error
 
 
-def _write_attributes(person: Person, claims: Claims, *, now: datetime) -> list[str]:
-    changed: list[str] = []
-    fields: dict[str, Any] = {}
-    for name in NAME_CLAIMS:
-        value = claims[name][0] if claims.get(name) else None
-        if value is not None and value != getattr(person, name):
-            setattr(person, name, value)
-            fields[name] = value
-            changed.append(name)
+def _changes(person: Person, claims: Claims) -> tuple[dict[str, Any], list[str]]:
+    """The fields of the person that come to differ, with their new values; and the claims behind them."""
+    names = {
+        name: claims[name][0] for name in NAME_CLAIMS if claims.get(name) and claims[name][0] != getattr(person, name)
+    }
     others = {
         name: list(values)
         for name, values in claims.items()
         if name not in NAME_CLAIMS and name not in IDENTIFIER_CLAIMS and name != "groups"
         if values or name in person.claims
     }
-    merged = {**person.claims, **others}
-    if merged != person.claims:
-        changed += [name for name, values in others.items() if person.claims.get(name) != values]
-        person.claims = fields["claims"] = merged
-    if fields:
-        person.updated_at = now
-        person.save(update_fields=[*fields, "updated_at"])
-    return changed
+    changed = [name for name, values in others.items() if person.claims.get(name) != values]
+    fields: dict[str, Any] = {**names, "claims": {**person.claims, **others}} if changed else dict(names)
+    return fields, [*names, *changed]
+
+
+def _write(person: Person, fields: dict[str, Any], *, now: datetime) -> None:
+    for name, value in {**fields, "updated_at": now}.items():
+        setattr(person, name, value)
+    person.save(update_fields=[*fields, "updated_at"])

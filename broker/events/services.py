@@ -9,6 +9,7 @@ from prometheus_client import Counter
 from broker.actors import Actor
 from broker.events.catalogue import EventType
 from broker.events.models import Event
+from broker.statements import insert
 
 COUNTED = Counter(
     "countersign_events_total",
@@ -31,7 +32,7 @@ def record(
 
     `subject` is (kind, id). `details` must be JSON and hold no secret, token or personal value.
     """
-    event = Event.objects.create(
+    event = Event(
         at=timezone.now(),
         type=event_type.name,
         severity=event_type.severity,
@@ -46,5 +47,6 @@ def record(
         code=code,
         details=details,
     )
+    insert(event)
     transaction.on_commit(lambda: COUNTED.labels(event_type.name, connection, code).inc())
     return event

@@ -3,9 +3,8 @@
 import hashlib
 from datetime import datetime
 
-from django.db import IntegrityError, transaction
-
 from broker.once.models import UsedValue
+from broker.statements import insert
 
 
 class AlreadyUsed(Exception):
@@ -18,11 +17,8 @@ def claim_once(kind: str, value: str, *, until: datetime) -> None:
     Raises AlreadyUsed. An unreachable database raises its own error: without it nothing counts as unused.
     """
     digest = hashlib.sha256(value.encode()).hexdigest()
-    try:
-        with transaction.atomic():
-            UsedValue.objects.create(kind=kind, digest=digest, until=until)
-    except IntegrityError as error:
-        raise AlreadyUsed(kind) from error
+    if not insert(UsedValue(kind=kind, digest=digest, until=until), unless_there=True):
+        raise AlreadyUsed(kind)
 
 
 def forget_expired(*, now: datetime) -> int:

@@ -15,6 +15,7 @@ from broker.events import catalogue
 from broker.events.services import record
 from broker.registry.models import Application, Client, IdentityProvider
 from broker.sessions.models import Participant, Session
+from broker.statements import insert
 
 HANDLE_BYTES = 32
 
@@ -32,7 +33,7 @@ def open_session(
     """Begin a session. Returns it with its handle, the cookie's value, which is stored nowhere."""
     now = timezone.now()
     handle = secrets.token_urlsafe(HANDLE_BYTES)
-    session = Session.objects.create(
+    session = Session(
         handle_hash=crypto.keyed_hash(handle, purpose="session"),
         person=person,
         identity_provider=identity_provider,
@@ -44,6 +45,7 @@ def open_session(
         last_used_at=now,
         expires_at=_end(now, until),
     )
+    insert(session)
     return session, handle
 
 
@@ -134,7 +136,9 @@ def join(
     """Let an application take part; it keeps its `sid` when it comes back. A new session has nobody to look for."""
     values = {"client": client, "joined_at": now, "last_used_at": now}
     if is_new_session:
-        return Participant.objects.create(session=session, application=application, **values)
+        participant = Participant(session=session, application=application, **values)
+        insert(participant)
+        return participant
     participant, has_joined = Participant.objects.get_or_create(
         session=session, application=application, defaults=values
     )

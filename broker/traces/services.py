@@ -7,9 +7,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F, Value
+from django.db.models.functions import Coalesce, NullIf
 from django.utils import timezone
 
 from broker import crypto
+from broker.statements import Change, Parameter, insert
 from broker.traces.collector import Collector
 from broker.traces.models import Hop, Trace
 
@@ -34,29 +37,20 @@ def save_trace(
     application: str = "",
     is_new: bool = False,
 ) -> None:
-    """Store one request's records under `trace_id`, in a commit of its own (call it after any rollback).
+    """Store one request's records under `trace_id`: those of a refusal in a commit of their own, after any rollback,
+    those of a success with what they tell of.
 
     A new trace costs two inserts, a later hop an insert and an update. The header keeps what is already known:
     an empty `connection` or `application` does not erase it, and a refusal is never painted over by a later success.
     """
     now = timezone.now()
-    known = {key: value for key, value in {"connection": connection, "application": application}.items() if value}
-    with transaction.atomic():
-        if is_new:
-            Trace.objects.create(
-                id=trace_id, started_at=now, outcome=outcome, code=code, expires_at=_expiry(now), **known
-            )
-        else:
-            changed: dict[str, Any] = {"outcome": outcome, **known, **({"code": code} if code else {})}
-            headers = Trace.objects.filter(id=trace_id).exclude(outcome=Trace.Outcome.REFUSED)
-            if outcome is Trace.Outcome.REFUSED:
-                headers = Trace.objects.filter(id=trace_id)
-            if not headers.update(**changed) and not Trace.objects.filter(id=trace_id).exists():
-                Trace.objects.create(id=trace_id, started_at=now, expires_at=_expiry(now), **changed)
+    told = {"outcome": outcome, "code": code, "connection": connection, "application": application}
+    with transaction.atomic(savepoint=False):
+        if is_new or not (_change(trace_id, told) or Trace.objects.filter(id=trace_id).exists()):
+            insert(Trace(id=trace_id, started_at=now, expires_at=now + timedelta(days=settings.TRACE_DAYS), **told))
         body = json.dumps(collector.entries, ensure_ascii=False, separators=(",", ":")).encode()
-        Hop.objects.create(
-            trace_id=trace_id, at=now, name=collector.hop[:100], sealed=crypto.seal(body, context=_context(trace_id))
-        )
+        sealed = crypto.seal(body, context=_context(trace_id))
+        insert(Hop(trace_id=trace_id, at=now, name=collector.hop[:100], sealed=sealed))
 
 
 def read_trace(trace_id: str) -> list[dict[str, Any]]:
@@ -79,8 +73,21 @@ def forget_expired(*, now: datetime) -> int:
     return counts.get("traces.Trace", 0)
 
 
-def _expiry(now: datetime) -> datetime:
-    return now + timedelta(days=settings.TRACE_DAYS)
+def _change(trace_id: str, told: dict[str, Any]) -> int:
+    """How many headers of this id there were to change: none, or one."""
+    return (_REFUSE if told["outcome"] == Trace.Outcome.REFUSED else _GO_ON).count(id=trace_id, **told)
+
+
+def _unless_empty(field: str) -> Coalesce:
+    return Coalesce(NullIf(Parameter(Trace, field), Value("")), F(field))
+
+
+_TOLD: dict[str, Any] = {
+    "outcome": Parameter(Trace, "outcome"),
+    **{field: _unless_empty(field) for field in ("code", "connection", "application")},
+}
+_REFUSE = Change(lambda: Trace.objects.filter(id=Parameter(Trace, "id")), **_TOLD)
+_GO_ON = Change(lambda: Trace.objects.filter(id=Parameter(Trace, "id")).exclude(outcome=Trace.Outcome.REFUSED), **_TOLD)
 
 
 def _context(trace_id: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from broker.directory.models import Identifier, Membership, Person
+from broker.directory.models import Person
 from broker.registry.cache import parties
 from broker.registry.models import Application
 from broker.registry.services import proved_domains
@@ -37,8 +37,7 @@ def release_claims(*, person: Person, application: Application, scopes: Collecti
         if values:
             released[claim] = values if claim in MULTI_VALUED or len(values) > 1 else values[0]
     if wanted & {"email", "eppn", "preferred_username"}:
-        identifiers = Identifier.objects.filter(person=person).values_list("kind", "value")
-        held = {kind: value for kind, value in identifiers if lies_within(kind, value, proved)}
+        held = {kind: value for kind, value in person.held_identifiers.items() if lies_within(kind, value, proved)}
         if "email" in wanted and "email" in held:
             released |= {"email": held["email"], "email_verified": True}
         if "eppn" in wanted and "eppn" in held:
@@ -46,10 +45,7 @@ def release_claims(*, person: Person, application: Application, scopes: Collecti
         if "preferred_username" in wanted and held:
             released["preferred_username"] = held.get("eppn") or held["email"]
     if "groups" in wanted:
-        told = Membership.objects.filter(
-            person=person, group__identity_provider__enabled=True, group__identity_provider__retired_at=None
-        )
-        released["groups"] = sorted(set(told.values_list("group__name", flat=True)))
+        released["groups"] = sorted({one.group for one in person.held_memberships if one.is_told})
     return released
 
 

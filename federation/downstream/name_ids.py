@@ -6,12 +6,14 @@ order: transient, persistent, email.
 
 import secrets
 from collections.abc import Mapping
+from uuid import UUID
 
 from broker.directory.identifiers import comparable
 from broker.directory.models import Identifier, Person
 from broker.errors import BrokerError
 from broker.registry.models import Application, ServiceProvider
 from broker.registry.services import proved_domains
+from broker.statements import Parameter, Read
 from federation.downstream.addresses import entity_id
 from federation.downstream.models import PairwiseNameID
 from federation.saml.names import (
@@ -85,12 +87,25 @@ def can_be_compared(wanted: NameID) -> bool:
 
 def email_of(person: Person) -> str:
     """The person's e-mail address inside a domain that is proved now; empty when there is none."""
-    found = Identifier.objects.filter(person=person, kind=Identifier.Kind.EMAIL).order_by()
-    email = found.values_list("value", flat=True).first() or ""
+    email = person.held_identifiers.get(Identifier.Kind.EMAIL, "")
     return email if email.rpartition("@")[2].lower() in proved_domains(person.organisation_id) else ""
 
 
 def pairwise(person: Person, application: Application) -> str:
     """The person's persistent NameID for this application, made at the first time."""
-    found, _ = PairwiseNameID.objects.get_or_create(application=application, person=person)
-    return str(found.value)
+    known = _PAIRWISE.first(application=application.pk, person=person.pk)
+    if known is None:
+        made, _ = PairwiseNameID.objects.get_or_create(application=application, person=person)
+        known = (made.value,)
+    return str(known[0])
+
+
+_PAIRWISE = Read[tuple[UUID]](
+    lambda: (
+        PairwiseNameID.objects.filter(
+            application=Parameter(PairwiseNameID, "application"), person=Parameter(PairwiseNameID, "person")
+        )
+        .order_by()
+        .values_list("value")
+    )
+)

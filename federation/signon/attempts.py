@@ -35,8 +35,8 @@ class Attempt:
     outcome: Trace.Outcome = Trace.Outcome.UNDER_WAY
     connection: str = ""
     application: str = ""
-    is_over: bool = False
-    """Whether its refusal is stored already."""
+    is_saved: bool = False
+    """Whether its records are stored already: its refusal, or its success with what it changed."""
     asked: dict[str, Any] = field(default_factory=dict)
     """What the application asked, once a stored login request is at hand."""
     returns_to: dict[str, Any] = field(default_factory=dict)
@@ -53,7 +53,11 @@ class Attempt:
         self.actor = actor_from(self.request)
 
     def save(self) -> None:
-        """Store the records of a request that was not refused."""
+        """Store the records of a request that was not refused, in the transaction of what it changed if there is one.
+
+        A refusal that follows all the same is stored as such.
+        """
+        self.is_saved = True
         save_trace(
             trace_id_of(self.request),
             self.trace,
@@ -65,7 +69,7 @@ class Attempt:
 
     def save_refusal(self, error: BrokerError) -> None:
         """Store the refusal: its trace and its event, in one commit of their own."""
-        self.outcome, self.is_over = Trace.Outcome.REFUSED, True
+        self.outcome, self.is_saved = Trace.Outcome.REFUSED, True
         self.trace.check(error.code, passed=False, expected=error.expected, actual=error.actual)
         if error.detail:
             self.trace.note("Refused.", detail=error.detail)
@@ -115,7 +119,7 @@ class traced:  # noqa: N801 - a decorator
                     if attempt.result_url:
                         return HttpResponseRedirect(attempt.result_url)
                     return self.page(request, error, way_back=_way_back(attempt, error))
-                if attempt.trace.entries and not attempt.is_over:
+                if attempt.trace.entries and not attempt.is_saved:
                     attempt.save()
             except (OperationalError, InterfaceError) as error:
                 log.exception("database", error=type(error).__name__)

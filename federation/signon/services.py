@@ -20,6 +20,7 @@ from broker.http import trace_id_of
 from broker.registry.models import Application, IdentityProvider
 from broker.sessions import services as sessions
 from broker.sessions.models import Session
+from broker.statements import Change, Parameter, Read, insert
 from broker.traces.models import Trace
 from federation.assertions import Answer, SignOnRequest, VerifiedAssertion
 from federation.contexts import satisfied
@@ -55,7 +56,9 @@ def begin(asked: SignOnRequest, *, session: Session | None, browser: str, attemp
     login = _store(asked, browser=browser, attempt=attempt, now=now)
     if realm is None:
         attempt.trace.note("The person is asked for the identity provider.")
-        login.save()
+        with transaction.atomic():
+            insert(login)
+            attempt.save()
         return Step(login=login)
     return send_upstream(login, realm, attempt=attempt, login_hint=asked.login_hint)
 
@@ -74,12 +77,10 @@ def receive(identity_provider: IdentityProvider, *, relay_state: str, raw_answer
     """
     if not is_relay_state(relay_state):
         raise _unsolicited(relay_state)
-    login = LoginRequest.objects.filter(relay_state=relay_state, identity_provider=identity_provider)
-    stored = login.filter(state=State.WAITING, expires_at__gt=timezone.now()).update(
-        state=State.ANSWERED, raw_answer=crypto.seal(raw_answer.encode(), context=_answer_place(relay_state))
-    )
-    if not stored:
-        if login.filter(state__in=[State.ANSWERED, State.DONE]).exists():
+    asked = {"relay_state": relay_state, "identity_provider": identity_provider.pk}
+    sealed = crypto.seal(raw_answer.encode(), context=_answer_place(relay_state))
+    if not _STORE_ANSWER.count(**asked, raw_answer=sealed, now=timezone.now()):
+        if LoginRequest.objects.filter(**asked, state__in=[State.ANSWERED, State.DONE]).exists():
             raise BrokerError("saml.replayed", expected="the first answer to this request", actual="another one")
         raise _unsolicited(relay_state)
 
@@ -127,11 +128,8 @@ def find_login(relay_state: str, *, browser: str, attempt: Attempt, purposes: Co
 
     Raises BrokerError: signon.unknown, .expired, .other_browser.
     """
-    login = None
-    if is_relay_state(relay_state):
-        found = LoginRequest.objects.select_related("application", "client", "identity_provider")
-        login = found.filter(relay_state=relay_state, purpose__in=purposes).order_by().first()
-    if login is None:
+    login = _FIND.first(relay_state=relay_state) if is_relay_state(relay_state) else None
+    if login is None or login.purpose not in purposes:
         raise BrokerError("signon.unknown", detail="no sign-on under this handle")
     attempt.continues(login.trace_id)
     attempt.asked = login.asked
@@ -169,8 +167,7 @@ def _find_login_at(
 
 def consume(login: LoginRequest, state: LoginRequest.State) -> bool:
     """Take the sign-on out of `state` for good; False when somebody else did, or when it was sent elsewhere since."""
-    unchanged = LoginRequest.objects.filter(pk=login.pk, state=state, upstream_request_id=login.upstream_request_id)
-    return bool(unchanged.update(state=State.DONE, raw_answer=""))
+    return bool(_CONSUME.count(id=login.pk, state=state, upstream_request_id=login.upstream_request_id))
 
 
 def may_be_told(error: BrokerError) -> bool:
@@ -295,6 +292,7 @@ def _sign_on(
             login.asked, session=session, participant=participant, actor=attempt.actor
         )
         _record_success(session, application.slug, attempt=attempt, fresh=True, incomplete=judged.incomplete)
+        attempt.save()
     return Step(answer=answer, session_handle=handle)
 
 
@@ -318,6 +316,35 @@ def _record_success(
 
 def _answer_place(relay_state: str) -> str:
     return f"signon.LoginRequest.raw_answer.{relay_state}"
+
+
+_FIND = Read[LoginRequest](
+    lambda: (
+        LoginRequest.objects.select_related("application", "client", "identity_provider")
+        .defer(*(f"identity_provider__{field}" for field in ("metadata", "certificates", "asserted_scopes")))
+        .filter(relay_state=Parameter(LoginRequest, "relay_state"))
+        .order_by()
+    )
+)
+_STORE_ANSWER = Change(
+    lambda: LoginRequest.objects.filter(
+        relay_state=Parameter(LoginRequest, "relay_state"),
+        identity_provider=Parameter(LoginRequest, "identity_provider"),
+        state=State.WAITING,
+        expires_at__gt=Parameter(LoginRequest, "expires_at", name="now"),
+    ),
+    state=State.ANSWERED,
+    raw_answer=Parameter(LoginRequest, "raw_answer"),
+)
+_CONSUME = Change(
+    lambda: LoginRequest.objects.filter(
+        id=Parameter(LoginRequest, "id"),
+        state=Parameter(LoginRequest, "state"),
+        upstream_request_id=Parameter(LoginRequest, "upstream_request_id"),
+    ),
+    state=State.DONE,
+    raw_answer="",
+)
 
 
 def _unsolicited(relay_state: str) -> BrokerError:

@@ -5,8 +5,11 @@ import secrets
 import uuid
 from dataclasses import dataclass, replace
 
+from django.db import transaction
+
 from broker.errors import BrokerError
 from broker.registry.models import IdentityProvider
+from broker.statements import Change, Parameter, insert
 from federation.assertions import Answer
 from federation.signon.attempts import Attempt
 from federation.signon.judging import question
@@ -50,14 +53,24 @@ def send_upstream(
     login.identity_provider = identity_provider
     login.upstream_request_id = f"_{uuid.uuid4().hex}{secrets.token_hex(4)}"
     login.state = State.WAITING
-    if is_new:
-        login.save(force_insert=True)
-    else:
-        unanswered = LoginRequest.objects.filter(pk=login.pk, state__in=[State.CHOOSING, State.WAITING])
-        if not unanswered.update(
-            identity_provider=identity_provider, upstream_request_id=login.upstream_request_id, state=login.state
-        ):
-            raise BrokerError("signon.unknown", expected="a sign-on without an answer", actual="answered meanwhile")
     asked = replace(question(login, identity_provider), login_hint=login_hint)
     answer = connector_for(identity_provider).start(identity_provider, asked, trace=attempt.trace)
+    with transaction.atomic():
+        if is_new:
+            insert(login)
+        elif not _WAIT.count(
+            id=login.pk,
+            identity_provider=identity_provider.pk,
+            upstream_request_id=login.upstream_request_id,
+        ):
+            raise BrokerError("signon.unknown", expected="a sign-on without an answer", actual="answered meanwhile")
+        attempt.save()
     return Step(answer=answer, login=login)
+
+
+_WAIT = Change(
+    lambda: LoginRequest.objects.filter(id=Parameter(LoginRequest, "id"), state__in=[State.CHOOSING, State.WAITING]),
+    identity_provider=Parameter(LoginRequest, "identity_provider"),
+    upstream_request_id=Parameter(LoginRequest, "upstream_request_id"),
+    state=State.WAITING,
+)

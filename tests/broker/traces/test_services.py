@@ -115,7 +115,7 @@ def test_a_hop_with_a_long_name_is_saved(save: Callable[..., None]) -> None:
 def test_a_new_trace_costs_two_inserts(
     save: Callable[..., None], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    with django_assert_num_queries(4):  # with the savepoint around them
+    with django_assert_num_queries(2):
         save(is_new=True)
 
 

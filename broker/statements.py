@@ -1,0 +1,151 @@
+"""Statements whose SQL is built once per process.
+
+Django builds the SQL of a queryset anew at every use, which takes several times as long as the database needs to
+answer it. What is asked at every login is built once, with a `Parameter` in each value's place, and then only filled
+in. Everywhere else the ordinary queryset is the right tool.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, Generic, TypeVar
+
+from django.db import connection, models
+from django.db.models.expressions import Expression
+from django.db.models.query import get_related_populators
+from django.db.models.sql import UpdateQuery
+
+Row = TypeVar("Row")
+
+
+class Parameter(Expression):
+    """The place of a value in a statement, filled in under `name`, and written as that `field` of `model` is."""
+
+    def __init__(self, model: type[models.Model], field: str, *, name: str = "") -> None:
+        output_field: Any = model._meta.get_field(field)
+        super().__init__(output_field=output_field)
+        self.name = name or field
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:  # noqa: ARG002 - Django's signature
+        return "%s", [self]
+
+
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """A statement as SQL: its parameters in order, and how a row becomes what the queryset would yield."""
+
+    sql: str
+    parameters: list[Any]
+    make: Callable[[list[Any]], Any]
+
+    def execute(self, cursor: Any, values: dict[str, Any]) -> None:
+        filled = [_filled(one, values) if isinstance(one, Parameter) else one for one in self.parameters]
+        cursor.execute(self.sql, filled)
+
+
+class Read(Generic[Row]):
+    """A SELECT: of models, also with `select_related`, or of the tuples of `values_list`.
+
+    `build` returns the queryset; it is asked at the first use.
+    """
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._build = build
+
+    def rows(self, **values: Any) -> list[Row]:
+        """What is found; `values` by the names of the parameters."""
+        with connection.cursor() as cursor:
+            self._built.execute(cursor, values)
+            return [self._built.make(list(row)) for row in cursor.fetchall()]
+
+    def first(self, **values: Any) -> Row | None:
+        """What is found first, None when nothing is; for what is unique, since no order is added."""
+        rows = self.rows(**values)
+        return rows[0] if rows else None
+
+    @cached_property
+    def _built(self) -> _Built:
+        # Everything in one step and from a queryset of its own: two threads may both come first.
+        compiler = self._build().query.get_compiler(connection=connection)
+        sql, parameters = compiler.as_sql()
+        return _Built(sql, list(parameters), _maker(compiler))
+
+
+class Change:
+    """An UPDATE of the rows of the queryset that `build` returns; `changes` are values, or parameters."""
+
+    def __init__(self, build: Callable[[], Any], **changes: Any) -> None:
+        self._build = build
+        self._changes = changes
+
+    def count(self, **values: Any) -> int:
+        """Change the rows. Returns how many there were."""
+        with connection.cursor() as cursor:
+            self._built.execute(cursor, values)
+            return int(cursor.rowcount)
+
+    @cached_property
+    def _built(self) -> _Built:
+        query = self._build().query.chain(UpdateQuery)
+        query.add_update_values(self._changes)
+        sql, parameters = query.get_compiler(connection=connection).as_sql()
+        return _Built(sql, list(parameters), tuple)
+
+
+def insert(instance: models.Model, *, unless_there: bool = False) -> bool:
+    """Insert a new row. With `unless_there` a row that a unique constraint forbids is left out.
+
+    Returns whether it was inserted.
+    """
+    sql, fields = _insertion(type(instance), unless_there)
+    values = [field.get_db_prep_save(field.pre_save(instance, add=True), connection) for field in fields]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        inserted = cursor.fetchone()
+    if inserted is None:
+        return False
+    if instance.pk is None:
+        (instance.pk,) = inserted
+    instance._state.adding, instance._state.db = False, connection.alias
+    return True
+
+
+@cache
+def _insertion(model: type[models.Model], unless_there: bool) -> tuple[str, list[Any]]:  # noqa: FBT001 - a cache key
+    fields = [field for field in model._meta.local_concrete_fields if not isinstance(field, models.AutoField)]
+    quote = connection.ops.quote_name
+    columns = ", ".join(quote(str(field.column)) for field in fields)
+    places = ", ".join(["%s"] * len(fields))
+    sql = f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES ({places})"  # noqa: S608 - names of our models
+    conflict = "ON CONFLICT DO NOTHING " if unless_there else ""
+    return f"{sql} {conflict}RETURNING {quote(str(model._meta.pk.column))}", fields
+
+
+def _filled(parameter: Parameter, values: dict[str, Any]) -> Any:
+    return parameter.output_field.get_db_prep_value(values[parameter.name], connection, prepared=False)
+
+
+def _maker(compiler: Any) -> Callable[[list[Any]], Any]:
+    """What django.db.models.query.ModelIterable, or ValuesListIterable, does with a row of this compiled query."""
+    converters = list(compiler.get_converters([column for column, *_ in compiler.select]).items())
+
+    def converted(row: list[Any]) -> list[Any]:
+        for position, (steps, expression) in converters:
+            for convert in steps:
+                row[position] = convert(row[position], expression, connection)
+        return row
+
+    if not compiler.query.default_cols:
+        return lambda row: tuple(converted(row))
+    about = compiler.klass_info
+    first, last = about["select_fields"][0], about["select_fields"][-1] + 1
+    names = [column.target.attname for column, *_ in compiler.select[first:last]]
+    relations = get_related_populators(about, compiler.select, connection.alias)  # type: ignore[call-arg]  # the stubs know a later Django
+
+    def make(row: list[Any]) -> Any:
+        made = about["model"].from_db(connection.alias, names, converted(row)[first:last])
+        for relation in relations:
+            relation.populate(row, made)
+        return made
+
+    return make
