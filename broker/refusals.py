@@ -623,6 +623,20 @@ CATALOGUE: tuple[Refusal, ...] = (
         "Ask for scope openid.",
     ),
     Refusal(
+        "oauth.dpop_proof",
+        400,
+        "The DPoP proof is missing or does not hold for this request.",
+        _APP,
+        "Make a new proof for each request: its method, its address, its access token; the trace names the reason.",
+    ),
+    Refusal(
+        "oauth.dpop_nonce",
+        400,
+        "The DPoP proof needs a nonce of ours.",
+        _APP,
+        "Send the request again, with the value of the DPoP-Nonce header in the proof.",
+    ),
+    Refusal(
         "oauth.server_error",
         503,
         "The token service cannot answer just now.",
@@ -632,9 +646,9 @@ CATALOGUE: tuple[Refusal, ...] = (
     Refusal(
         "oauth.invalid_target",
         400,
-        "Tokens for this resource are not offered.",
+        "This client cannot have a token for this resource.",
         _APP,
-        "Send no resource parameter.",
+        "Name one registered resource for which the client has an approved flow; the trace names the reason.",
     ),
     # JWTs of others and our own (broker/keys/jose.py)
     Refusal("jwt.malformed", 401, "The token is not a well-formed JWT.", _APP, "Send the token unchanged."),

@@ -117,6 +117,25 @@ def unverified_kid(token: str, *, max_bytes: int) -> str:
     return str(opening.unverified_header.get("kid", ""))
 
 
+def unverified_header(token: str, *, max_bytes: int) -> dict[str, Any]:
+    """The header of a message, unverified, whatever members it has: for those that bring their own key.
+
+    Raises BrokerError (jwt.*).
+    """
+    opening = _Opening(token, max_bytes)
+    check_size(opening)
+    check_shape(opening)
+    return _read_header(opening.raw_header)
+
+
+def verify_signature(token: str, key: VerificationKey, *, max_bytes: int) -> dict[str, Any]:
+    """The claims that `key` signed, and nothing more is known of them. Raises BrokerError (jwt.*)."""
+    opening = _Opening(token, max_bytes, key=key)
+    for check in (check_size, check_shape, check_signature):
+        check(opening)
+    return _read_claims(opening.payload)
+
+
 @dataclass(slots=True)
 class _Opening:
     """A message on its way through ENVELOPE_CHECKS; each check fills in what the next ones need."""
@@ -158,10 +177,7 @@ def check_shape(opening: _Opening) -> None:
 
 def check_header(opening: _Opening) -> None:
     """A header of members that we understand, each a text (RFC 7515 section 4.1.11: what is critical is refused)."""
-    try:
-        header = read_object(opening.raw_header)
-    except NotStrictJson as error:
-        raise BrokerError("jwt.malformed", detail=f"header: {error}") from error
+    header = _read_header(opening.raw_header)
     unknown = header.keys() - HEADER_MEMBERS - opening.tolerated
     if unknown:
         raise BrokerError("jwt.header", expected=", ".join(sorted(HEADER_MEMBERS)), actual=", ".join(sorted(unknown)))
@@ -238,6 +254,13 @@ def _run(name: str, check: Callable[[], None], collector: Collector | None) -> N
         raise
     if collector is not None:
         collector.check(f"jwt.{name}", passed=True)
+
+
+def _read_header(raw: bytes) -> dict[str, Any]:
+    try:
+        return read_object(raw)
+    except NotStrictJson as error:
+        raise BrokerError("jwt.malformed", detail=f"header: {error}") from error
 
 
 def _read_claims(payload: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Refusals as OAuth says them: one class per error code of RFC 6749, RFC 6750, RFC 8707 and OpenID Connect Core.
+"""Refusals as OAuth says them: one class per error code of RFC 6749, 6750, 8707, 9449 and OpenID Connect Core.
 
 `error` goes over the wire with a description that is constant per public code. `reason` is a short word for the event:
 unknown, expired and revoked are one answer outside and three reasons inside.
@@ -118,6 +118,18 @@ class InsufficientScope(OAuthError):
     """The access token is good and does not reach this far (RFC 6750 section 3.1)."""
 
     error, public_code, http_status = "insufficient_scope", "oauth.insufficient_scope", 403
+
+
+class InvalidProof(OAuthError):
+    """The DPoP proof is missing, malformed, another's or used (RFC 9449 sections 5 and 7.1)."""
+
+    error, public_code = "invalid_dpop_proof", "oauth.dpop_proof"
+
+
+class UseNonce(OAuthError):
+    """The DPoP proof needs a nonce of ours, which the answer brings (RFC 9449 section 8)."""
+
+    error, public_code = "use_dpop_nonce", "oauth.dpop_nonce"
 
 
 class TemporarilyUnavailable(OAuthError):

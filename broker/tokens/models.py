@@ -1,4 +1,4 @@
-"""Codes, grants, refresh and revoked tokens, pairwise subjects. Values of tokens are stored as keyed hashes only."""
+"""Codes, grants, pushed requests, refresh and revoked tokens. Values of tokens are stored as keyed hashes only."""
 
 import uuid
 from typing import ClassVar
@@ -95,6 +95,10 @@ class AuthorizationCode(models.Model):
     context = models.CharField(
         max_length=300, blank=True, default="", db_default="", help_text="acr as the application is told"
     )
+    resource = models.ForeignKey("registry.Resource", on_delete=models.CASCADE, null=True, related_name="+")
+    dpop_thumbprint = models.CharField(
+        max_length=64, blank=True, default="", db_default="", help_text="the key that redeems it; RFC 9449 section 10"
+    )
     trace_id = models.CharField(max_length=16, blank=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
@@ -103,6 +107,20 @@ class AuthorizationCode(models.Model):
 
     def __str__(self) -> str:
         return f"code {self.pk}"
+
+
+class PushedRequest(models.Model):
+    """An authorization request that a client sent us itself (RFC 9126): once, by that client, within its lifetime."""
+
+    reference_hash = models.CharField(max_length=100, unique=True, help_text="keyed hash of its request_uri")
+    client = models.ForeignKey("registry.Client", on_delete=models.CASCADE, related_name="+")
+    parameters_sealed = models.TextField(help_text="what the client asks; it may name a person")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"pushed request {self.pk}"
 
 
 class RefreshToken(models.Model):

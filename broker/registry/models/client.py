@@ -64,6 +64,10 @@ class Client(models.Model):
     workload = models.JSONField(
         default=dict, blank=True, help_text="{issuer, subject, audience} of a foreign token that stands for it"
     )
+    # By their names in RFC 9449 section 5.2, RFC 8705 section 3.4 and RFC 9126 section 6.
+    dpop_bound_access_tokens = models.BooleanField(default=False, db_default=False)
+    tls_client_certificate_bound_access_tokens = models.BooleanField(default=False, db_default=False)
+    require_pushed_authorization_requests = models.BooleanField(default=False, db_default=False)
     enforcement = models.CharField(max_length=8, choices=Enforcement.choices, default=Enforcement.ENFORCE)
     created_at = models.DateTimeField()
     retired_at = models.DateTimeField(null=True, blank=True)
