@@ -47,6 +47,17 @@ class PartyCache:
                     self._entries.popitem(last=False)
         return value
 
+    def follow(self, version: int) -> None:
+        """Take note of the registry's version, which the caller read with its own question: nothing older is used now.
+
+        So what a request finds in the memory is as new as what it found in the database.
+        """
+        with self._lock:
+            self._checked_at = self._clock()
+            if version != self._version:
+                self._entries.clear()
+                self._version = version
+
     def forget(self) -> None:
         """Forget everything, and ask for the version at the next use."""
         with self._lock:
@@ -65,11 +76,7 @@ class PartyCache:
                 raise
             self._checked_at = now
             return
-        with self._lock:
-            self._checked_at = now
-            if version != self._version:
-                self._entries.clear()
-                self._version = version
+        self.follow(version)
 
 
 parties = PartyCache()

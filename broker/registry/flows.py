@@ -72,6 +72,23 @@ def permit(question: FlowQuestion, *, actor: Actor, trace: Collector) -> Permit:
     return _inside(question, _found(flow))
 
 
+def still_permits(question: FlowQuestion, *, trace: Collector) -> None:
+    """Whether what was issued before stands in the register as it is now; nothing is noted, nothing is proposed.
+
+    `scopes` are those of the token. A brown-out is for who asks anew. Raises BrokerError as `permit` does.
+    """
+    _check_scopes_known(question, trace)
+    flow = _registered(question)
+    try:
+        for check in CHECKS:
+            if check is not check_not_browned_out:
+                check(question, flow, trace)
+    except BrokerError:
+        if _is_enforced(question, flow):
+            raise
+        trace.note("stands all the same", enforcement=question.client.enforcement)
+
+
 def check_registered(question: FlowQuestion, flow: Flow | None, trace: Collector) -> None:
     """There is a flow of this client, grant and resource."""
     wanted = f"{question.client.client_id} {question.grant} {question.resource.identifier}"

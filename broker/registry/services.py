@@ -4,6 +4,7 @@ What no party could be called is asked neither of the memory, which strangers wo
 """
 
 from collections.abc import Callable
+from uuid import UUID
 
 from broker import limits
 from broker.registry import values
@@ -25,6 +26,14 @@ def find_identity_provider(slug: str) -> IdentityProvider | None:
             .order_by()
             .first()
         ),
+    )
+
+
+def identity_provider_of(pk: UUID) -> IdentityProvider:
+    """The identity provider that a session or a grant refers to, in use or not, with its organisation."""
+    return parties.get(
+        ("identity_provider_of", pk),
+        lambda: IdentityProvider.objects.select_related("organisation").defer("metadata").get(pk=pk),
     )
 
 

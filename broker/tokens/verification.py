@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.conf import settings
 
@@ -16,13 +16,11 @@ from broker.registry.models import Client
 from broker.tokens.attempts import Attempt
 from broker.tokens.clients import find_named_client
 from broker.tokens.errors import InsufficientScope, InvalidToken
-from broker.tokens.issuing import ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE, userinfo_audience
+from broker.tokens.issuing import ID_TOKEN_TYPE, userinfo_audience
+from broker.tokens.liveness import SKEW, read_live_token
 from broker.tokens.models import Grant
-from broker.tokens.standing import OFFLINE, NoLongerStands, Standing, check_standing
 from broker.traces.collector import Collector
 
-SKEW = timedelta(seconds=5)
-"""How far the clocks of our own web servers may differ."""
 OUTLIVED_HINTS = frozenset({"jwt.key", "jwt.expired"})
 """How an ID token fails that may be an honest old one: its key is gone, or its end is too long ago."""
 
@@ -51,37 +49,14 @@ def verify_access_token(token: str, *, needed_scope: str, attempt: Attempt, now:
 
     Raises InvalidToken, InsufficientScope.
     """
-    expectation = Expectation(
-        keys=public_keys(SigningKey.Use.TOKEN),
-        types=frozenset({ACCESS_TOKEN_TYPE}),
-        max_bytes=limits.JWT_BEARER_BYTES,
-        issuer=settings.BROKER_BASE_URL,
-        audience=frozenset({userinfo_audience()}),
-        greatest_age=limits.ACCESS_TOKEN_LIFETIME,
-        greatest_lifetime=limits.ACCESS_TOKEN_LIFETIME,
-        skew=SKEW,
-        after_expiry=timedelta(0),
-        required=frozenset({"sub", "client_id", "jti", "scope", "gid"}),
-        now=now,
-    )
-    try:
-        verified = jose.verify(token, expectation, collector=attempt.trace)
-    except BrokerError as error:
-        raise InvalidToken(error.code, detail=error.detail, expected=error.expected, actual=error.actual) from error
-    claims = verified.claims
-    grant = _find_grant(str(claims["gid"]))
-    if grant is None:
-        raise InvalidToken("unknown_grant")
-    client = find_named_client(claims["client_id"])
-    if client is None or grant.client_id != client.pk:
-        raise InvalidToken("client", actual=claims["client_id"])
-    attempt.concerns(client)
-    attempt.connection = grant.session.identity_provider.slug if grant.session else ""
-    _check_grant(grant, client, attempt=attempt, now=now)
-    scopes = tuple(claims["scope"].split())
-    if needed_scope not in scopes:
-        raise InsufficientScope("scope", expected=needed_scope, actual=claims["scope"])
-    return VerifiedToken(grant, client, claims["sub"], scopes)
+    live = read_live_token(token, now=now, trace=attempt.trace, audience=userinfo_audience())
+    attempt.concerns(live.client)
+    attempt.connection = live.identity_provider.slug if live.identity_provider else ""
+    if live.grant.person is None or live.grant.session is None:
+        raise InvalidToken("no_session", expected="a person's own sign-on", actual="none")
+    if needed_scope not in live.scopes:
+        raise InsufficientScope("scope", expected=needed_scope, actual=" ".join(live.scopes))
+    return VerifiedToken(live.grant, live.client, live.claims["sub"], live.scopes)
 
 
 def verify_id_token_hint(token: str, *, now: datetime, trace: Collector | None = None) -> VerifiedHint:
@@ -112,33 +87,3 @@ def verify_id_token_hint(token: str, *, now: datetime, trace: Collector | None =
     except ValueError as error:
         raise BrokerError("jwt.claim", detail="sid", expected="a UUID", actual=claims["sid"]) from error
     return VerifiedHint(client, claims["sub"], participant_id)
-
-
-def _find_grant(gid: str) -> Grant | None:
-    try:
-        pk = uuid.UUID(gid)
-    except ValueError:
-        return None
-    found = Grant.objects.select_related("person", "session__person", "session__identity_provider__organisation")
-    return next(iter(found.filter(pk=pk)[:1]), None)
-
-
-def _check_grant(grant: Grant, client: Client, *, attempt: Attempt, now: datetime) -> None:
-    if grant.revoked_at is not None:
-        raise InvalidToken("revoked", actual=grant.revoke_reason)
-    if now >= grant.expires_at:
-        raise InvalidToken("grant_expired", actual=grant.expires_at)
-    if grant.person is None or grant.session is None:
-        raise InvalidToken("no_session", expected="a person's own sign-on", actual="none")
-    standing = Standing(
-        client=client,
-        subject=grant.person,
-        session=grant.session,
-        identity_provider=grant.identity_provider,
-        is_offline=OFFLINE in grant.scopes,
-        now=now,
-    )
-    try:
-        check_standing(standing, trace=attempt.trace)
-    except NoLongerStands as error:
-        raise InvalidToken(str(error)) from error

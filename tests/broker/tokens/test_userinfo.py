@@ -230,7 +230,7 @@ def test_a_database_that_is_away_is_a_503(desk, monkeypatch):
     def away(*args, **kwargs):
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr("broker.tokens.verification._find_grant", away)
+    monkeypatch.setattr("broker.tokens.liveness._ask", away)
     response = desk.userinfo(token)
     assert response.status_code == 503
     assert response["Retry-After"]

@@ -1,0 +1,271 @@
+"""Is this access token live now? The one path for userinfo, introspection, revocation and exchange.
+
+The token is verified from memory; then one question to the database brings everything that may have changed since,
+the registry's version among it, so that what is remembered of parties is never older than the answer. Whatever ended
+is over at the next request on every process, and no cache server is asked.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists, Subquery
+
+from broker import limits
+from broker.directory.models import Person
+from broker.errors import BrokerError
+from broker.keys import jose
+from broker.keys.models import SigningKey
+from broker.keys.services import public_keys
+from broker.keys.values import Expectation, VerifiedClaims
+from broker.registry.cache import parties
+from broker.registry.flows import FlowQuestion, still_permits
+from broker.registry.models import Client, Flow, IdentityProvider, RegistryVersion, Resource
+from broker.registry.services import find_resource, identity_provider_of
+from broker.tokens.clients import find_named_client
+from broker.tokens.errors import InvalidToken
+from broker.tokens.issuing import ACCESS_TOKEN_TYPE, userinfo_audience
+from broker.tokens.models import Grant, RevokedToken
+from broker.tokens.standing import OFFLINE, NoLongerStands, Standing, check_standing
+from broker.traces.collector import Collector
+
+SKEW = timedelta(seconds=5)
+"""How far the clocks of our own web servers may differ."""
+LONGEST_LIFETIME = timedelta(seconds=limits.RESOURCE_TOKEN_SECONDS_MAX)
+NO_GRANT = uuid.UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveToken:
+    """An access token of ours of which every check has passed, with what stands behind it at this moment."""
+
+    claims: Mapping[str, Any] = field(repr=False)
+    grant: Grant
+    """With its person and its session, and the session with its identity provider."""
+    client: Client
+    subject: Person | Client
+    identity_provider: IdentityProvider | None
+    """Who vouched for the person; None where the subject is a client."""
+    resource: Resource | None
+    """Its audience; None is our own userinfo endpoint."""
+    scopes: tuple[str, ...]
+    actors: tuple[Mapping[str, Any], ...]
+    jti: str
+    expires_at: datetime
+
+
+def read_live_token(raw: str, *, now: datetime, trace: Collector, audience: str | None = None) -> LiveToken:
+    """What stands behind an access token of ours. Raises InvalidToken, whose reason says which check failed.
+
+    `audience` is the one that the caller accepts; None accepts userinfo's and that of every registered resource.
+    """
+    return _judge(_verify(raw, now=now, trace=trace, audience=audience), now=now, trace=trace)
+
+
+def ask_in_vain() -> None:
+    """Ask what a token that verifies would have cost, so that one that does not costs as much."""
+    _ask(str(NO_GRANT), "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The claims of a token whose signature holds, and what the database and the registry say to them."""
+
+    claims: Mapping[str, Any]
+    grant: Grant
+    is_token_revoked: bool
+    client: Client
+    resource: Resource | None
+    now: datetime
+
+
+def check_client(found: Found) -> None:
+    """The client is the one to which the grant was given; a successor under the same name is another."""
+    if found.grant.client_id != found.client.pk:
+        raise InvalidToken("client", actual=found.claims["client_id"])
+
+
+def check_audience(found: Found) -> None:
+    """The audience is the grant's resource, and where that has none our own userinfo endpoint."""
+    if found.grant.resource_id != (found.resource.pk if found.resource else None):
+        raise InvalidToken("audience", actual=found.resource)
+
+
+def check_subject(found: Found) -> None:
+    """A client that is the subject is the one that the token names; a person's name for a client may be pairwise."""
+    if found.grant.person_id is None and _subject_client(found) is None:
+        raise InvalidToken("subject", actual=found.claims["sub"])
+
+
+def check_grant_not_revoked(found: Found) -> None:
+    """The family was not revoked."""
+    if found.grant.revoked_at is not None:
+        raise InvalidToken("revoked", actual=found.grant.revoke_reason)
+
+
+def check_grant_not_expired(found: Found) -> None:
+    """The family goes on."""
+    if found.now >= found.grant.expires_at:
+        raise InvalidToken("grant_expired", actual=found.grant.expires_at)
+
+
+def check_token_not_revoked(found: Found) -> None:
+    """This one token was not revoked by itself (RFC 7009)."""
+    if found.is_token_revoked:
+        raise InvalidToken("token_revoked", actual=found.claims["jti"])
+
+
+LIVENESS_CHECKS: tuple[Callable[[Found], None], ...] = (
+    check_client,
+    check_audience,
+    check_subject,
+    check_grant_not_revoked,
+    check_grant_not_expired,
+    check_token_not_revoked,
+)
+"""Then follow STANDING_CHECKS, and the flow register."""
+
+
+def _verify(raw: str, *, now: datetime, trace: Collector, audience: str | None) -> VerifiedClaims:
+    """The claims of a token that we signed (RFC 9068 section 4)."""
+    try:
+        audience = audience or _known_audience(raw)
+        longest = limits.ACCESS_TOKEN_LIFETIME if audience == userinfo_audience() else LONGEST_LIFETIME
+        expectation = Expectation(
+            keys=public_keys(SigningKey.Use.TOKEN),
+            types=frozenset({ACCESS_TOKEN_TYPE}),
+            max_bytes=limits.JWT_BEARER_BYTES,
+            issuer=settings.BROKER_BASE_URL,
+            audience=frozenset({audience}),
+            greatest_age=longest,
+            greatest_lifetime=longest,
+            skew=SKEW,
+            after_expiry=timedelta(0),
+            required=frozenset({"sub", "client_id", "jti", "scope", "gid"}),
+            now=now,
+        )
+        return jose.verify(raw, expectation, collector=trace)
+    except BrokerError as error:
+        raise InvalidToken(error.code, detail=error.detail, expected=error.expected, actual=error.actual) from error
+
+
+def _known_audience(raw: str) -> str:
+    """The one audience that the token claims, when it is one of ours; the signature over it is verified afterwards."""
+    claimed = jose.unverified_audience(raw, max_bytes=limits.JWT_BEARER_BYTES)
+    audience = next(iter(claimed))
+    if len(claimed) == 1 and (audience == userinfo_audience() or find_resource(audience)):
+        return audience
+    raise BrokerError("jwt.audience", expected="one resource of ours", actual=", ".join(sorted(claimed)))
+
+
+def _judge(verified: VerifiedClaims, *, now: datetime, trace: Collector) -> LiveToken:
+    claims = verified.claims
+    grant, is_token_revoked = _ask(str(claims["gid"]), claims["jti"])
+    if grant is None:
+        raise InvalidToken("unknown_grant")
+    client = find_named_client(claims["client_id"])
+    if client is None:
+        raise InvalidToken("client", actual=claims["client_id"])
+    resource = find_resource(next(iter(verified.audience)))
+    found = Found(
+        claims=claims, grant=grant, is_token_revoked=is_token_revoked, client=client, resource=resource, now=now
+    )
+    _run_checks(found, trace=trace)
+    vouched = _who_vouched(grant)
+    subject = grant.person or _subject_client(found)
+    if subject is None:
+        raise InvalidToken("subject")
+    _check_standing(found, subject, vouched, trace=trace)
+    scopes = tuple(claims["scope"].split())
+    _check_flow(found, subject, scopes, trace=trace)
+    return LiveToken(
+        claims=claims,
+        grant=grant,
+        client=client,
+        subject=subject,
+        identity_provider=vouched,
+        resource=resource,
+        scopes=scopes,
+        actors=tuple(grant.actors),
+        jti=claims["jti"],
+        expires_at=verified.expires_at,
+    )
+
+
+def _ask(gid: str, jti: str) -> tuple[Grant | None, bool]:
+    """The grant with its person and session, and whether the one token was revoked; all of it in one question."""
+    try:
+        pk = uuid.UUID(gid)
+    except ValueError:
+        return None, False
+    found = Grant.objects.select_related("person", "session").annotate(
+        is_token_revoked=Exists(RevokedToken.objects.filter(jti=jti)),
+        registry_version=Subquery(RegistryVersion.objects.filter(pk=1).values("number")),
+    )
+    for grant in found.filter(pk=pk).order_by()[:1]:
+        parties.follow(grant.registry_version or 0)
+        return grant, grant.is_token_revoked
+    return None, False
+
+
+def _run_checks(found: Found, *, trace: Collector) -> None:
+    for check in LIVENESS_CHECKS:
+        name = f"token.{check.__name__.removeprefix('check_')}"
+        try:
+            check(found)
+        except InvalidToken as error:
+            trace.check(name, passed=False, expected=error.expected, actual=error.actual or error.reason)
+            raise
+        trace.check(name, passed=True)
+
+
+def _subject_client(found: Found) -> Client | None:
+    client = find_named_client(found.claims["sub"])
+    return client if client is not None and client.pk == found.grant.subject_client_id else None
+
+
+def _who_vouched(grant: Grant) -> IdentityProvider | None:
+    if grant.session is not None:
+        grant.session.identity_provider = identity_provider_of(grant.session.identity_provider_id)
+        return grant.session.identity_provider
+    return None if grant.identity_provider_id is None else identity_provider_of(grant.identity_provider_id)
+
+
+def _check_standing(
+    found: Found, subject: Person | Client, vouched: IdentityProvider | None, *, trace: Collector
+) -> None:
+    standing = Standing(
+        client=found.client,
+        subject=subject,
+        session=found.grant.session,
+        identity_provider=vouched,
+        is_offline=OFFLINE in found.grant.scopes,
+        actors=tuple(found.grant.actors),
+        now=found.now,
+    )
+    try:
+        check_standing(standing, trace=trace)
+    except NoLongerStands as error:
+        raise InvalidToken(str(error)) from error
+
+
+def _check_flow(found: Found, subject: Person | Client, scopes: tuple[str, ...], *, trace: Collector) -> None:
+    """What issued the token still permits it: an ended flow ends the tokens that came of it."""
+    if found.resource is None:
+        return
+    question = FlowQuestion(
+        client=found.client,
+        grant=found.grant.grant_type,
+        resource=found.resource,
+        scopes=scopes,
+        subject_class=Flow.SubjectClass.PERSON if isinstance(subject, Person) else Flow.SubjectClass.CLIENT,
+        now=found.now,
+        impersonation=found.grant.impersonation,
+    )
+    try:
+        still_permits(question, trace=trace)
+    except BrokerError as error:
+        raise InvalidToken(error.code, detail=error.detail, expected=error.expected, actual=error.actual) from error
