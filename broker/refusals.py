@@ -494,6 +494,13 @@ CATALOGUE: tuple[Refusal, ...] = (
         "Let the identity provider ask for the second factor, and say so in its authentication context.",
     ),
     Refusal(
+        "signon.not_permitted",
+        403,
+        "You may not enter this application.",
+        _OPS,
+        "The trace names the rule; the owner of its policy can say who is meant to enter.",
+    ),
+    Refusal(
         "signon.no_application",
         400,
         "The identity provider sent somebody without saying to which application.",
@@ -572,6 +579,13 @@ CATALOGUE: tuple[Refusal, ...] = (
         "Request objects and request_uri are not accepted.",
         _APP,
         "Send plain parameters.",
+    ),
+    Refusal(
+        "oauth.request_uri",
+        400,
+        "The pushed request that this address names is not there: it is over, or was used already.",
+        _APP,
+        "Start again from the application, which pushes a new request each time.",
     ),
     Refusal(
         "oauth.login_required",
@@ -991,9 +1005,9 @@ CATALOGUE: tuple[Refusal, ...] = (
     Refusal(
         "approval.same_human",
         403,
-        "This account and the one that asked belong to one human.",
+        "This account and the one that asked belong to one human, or one of them was just set up by the other.",
         _OPS,
-        "Let another human decide: two accounts of one do not count as two.",
+        "Let another human decide; an account that one of the two made or changed counts after three days.",
     ),
     Refusal(
         "approval.changed",
@@ -1006,6 +1020,14 @@ CATALOGUE: tuple[Refusal, ...] = (
     Refusal("approval.expired", 409, "This waited too long.", _OPS, "Ask anew."),
     Refusal("approval.pending", 409, "Exactly this waits for an approval already.", _OPS, "Let it be decided."),
     Refusal("approval.nothing", 409, "There is nothing here to be approved.", _OPS, "Look at the list again."),
+    # Policies
+    Refusal(
+        "policy.invalid",
+        409,
+        "The policy does not agree with what policies may speak of.",
+        _OPS,
+        "Mend the line that the detail names, and add it as a new version.",
+    ),
     # Decisions (broker/access), AuthZEN Authorization API 1.0
     Refusal(
         "access.invalid_request",

@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "broker.directory",
     "broker.sessions",
     "broker.tokens",
+    "broker.access",
     "broker.console",
     "broker.operations",
     "federation.claims",
@@ -304,7 +305,10 @@ EVENT_HEAD_VERIFIER = "broker.keys.services.verify_event_head"
 TRACE_ID_MAKER = "broker.traces.services.make_trace_id"
 REFUSAL_PAGE = "federation.signon.views.pages.refusal_page"
 # What a second operator approves, by kind: objects as broker.approvals.handlers.Handler describes them.
-APPROVAL_HANDLERS = {"flow": "broker.registry.flow_approval.HANDLER"}
+APPROVAL_HANDLERS = {
+    "flow": "broker.registry.flow_approval.HANDLER",
+    "policy": "broker.access.activation.HANDLER",
+}
 CONFIG_SECTIONS = [
     "broker.registry.config.organisations.SECTION",
     "broker.registry.config.identity_providers.SECTION",

@@ -64,6 +64,20 @@ APPROVAL_EXPIRED = EventType("approval.expired", _NOTICE, "What was asked for wa
 APPROVAL_DENIED = EventType(
     "approval.denied", _ALERT, "An operator tried to decide what was not theirs to decide; the code says why."
 )
+ACCESS_SEARCHED = EventType(
+    "access.searched", _NOTICE, "A client searched for what is permitted; the details say how many were looked at."
+)
+POLICY_VERSION_ADDED = EventType("policy.version_added", _NOTICE, "A policy got a new version, not yet in force.")
+POLICY_TRIED = EventType("policy.tried", _NOTICE, "A policy's version began to be tried beside what is in force.")
+POLICY_TRIAL_ENDED = EventType("policy.trial_ended", _NOTICE, "A policy's version is tried no more.")
+POLICY_ACTIVATED = EventType(
+    "policy.activated", _ALERT, "A policy's version came into force, approved by a second operator."
+)
+POLICY_RETIRED = EventType(
+    "policy.retired", _ALERT, "A policy's version went out of force, approved by a second operator."
+)
+POLICY_SCHEMA_CHANGED = EventType("policy.schema_changed", _WARNING, "What policies may speak of was declared anew.")
+DECISION_READ = EventType("decision.read", _NOTICE, "An operator opened a decision, which may show personal data.")
 
 CATALOGUE: dict[str, EventType] = {
     value.name: value for value in list(globals().values()) if isinstance(value, EventType)
