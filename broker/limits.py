@@ -138,6 +138,14 @@ FORM_FIELDS = 50
 NONCE_CHARS = 512
 ID_TOKEN_HINT_AGE = timedelta(days=30)
 """How long after its end an ID token still says at the logout who is leaving."""
+DPOP_AGE = timedelta(seconds=60)
+"""How long ago a proof may have been made; its nonce bounds it besides."""
+DPOP_SKEW = timedelta(seconds=30)
+"""How far in the future a proof's iat may lie: clients' clocks are their own."""
+DPOP_NONCE_WINDOW = timedelta(minutes=5)
+"""A nonce is good in its window and the next."""
+PUSHED_REQUEST_LIFETIME = timedelta(seconds=90)
+"""How long a pushed authorization request waits for its browser."""
 SERVICE_GRANT_LIFETIME = timedelta(days=90)
 """How long the family of a service's tokens for one resource is kept after its last day of use."""
 LOGOUT_REQUEST_LIFETIME = timedelta(minutes=15)
@@ -206,6 +214,8 @@ FLOW_UNUSED = timedelta(days=90)
 """A flow that was not used for as long is marked."""
 APPROVAL_LIFETIME = timedelta(days=14)
 """How long a question waits for a second operator."""
+APPROVAL_ACCOUNT_REST = timedelta(days=3)
+"""How long two operators of whom one made, reset or changed the other's account do not count as two humans."""
 
 # Decisions (AuthZEN)
 ACCESS_BODY_BYTES = 256 * 1024
@@ -236,8 +246,6 @@ POLICY_STATEMENTS = 2_000
 """Statements of one version of a policy."""
 ACCESS_VALUE_DEPTH = 8
 """Nesting of what a caller sends as properties or context."""
-ACCESS_IDENTIFIER_CHARS = 1_024
-"""An id, a type or an action's name in a question."""
 SHADOWS_PER_DECISION = 5
 """Candidate policies that are tried beside one decision; the oldest come first."""
 DECISION_RETENTION = timedelta(days=90)

@@ -316,6 +316,7 @@ CONFIG_SECTIONS = [
     "broker.registry.config.resources.SECTION",
     "broker.registry.config.clients.SECTION",
     "broker.registry.config.flows.SECTION",
+    "broker.access.points_config.SECTION",
 ]
 CONFIG_KEYS = {
     ("identity_providers", "claims"): "federation.claims.config.CLAIMS",
