@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("federation.signon.urls")),  # /, /signon/…, /saml/sp/…, /oauth/authorize
     path("", include("federation.logout.urls")),  # /oauth/logout
     path("", include("broker.tokens.urls")),  # /oauth/token, /oauth/userinfo, discovery
+    path("", include("broker.access.urls")),  # /access/v1/…, /.well-known/authzen-configuration
     path("", include("broker.keys.urls")),  # /oauth/jwks
     path("", include("broker.operations.urls")),  # /health/…, /metrics
 ]

@@ -1,0 +1,14 @@
+"""Refusals of decision requests. None of them is a decision: a denial is an answer of status 200."""
+
+from broker.errors import BrokerError
+
+
+class InvalidAccessRequest(BrokerError):
+    """The request, or one item of a batch, is not what the Authorization API knows.
+
+    `message` goes to the caller: the place in its own request and what is expected there, never a value.
+    """
+
+    def __init__(self, place: str, expected: str) -> None:
+        super().__init__("access.invalid_request", detail=place, expected=expected)
+        self.message = f"{place}: {expected} is expected."
