@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from broker import limits
+from broker.actors import ActorKind
 from broker.approvals.humans import is_same_human
 from broker.approvals.models import Approval
 from broker.errors import BrokerError
+from broker.events.catalogue import OPERATOR_CHANGED, OPERATOR_CREATED, OPERATOR_RESET
+from broker.events.models import Event
 
+ARRANGING = (OPERATOR_CREATED, OPERATOR_RESET, OPERATOR_CHANGED)
 RIGHT = "approvals.change_approval"
 
 
@@ -54,6 +59,24 @@ def check_two_humans(decision: Decision) -> None:
         raise BrokerError("approval.same_human", expected="two humans", actual=f"one behind {accounts}")
 
 
+def check_not_arranged(decision: Decision) -> None:
+    """Neither of the two gave the other account its password or its person lately: it may be in one hand."""
+    accounts = {decision.approval.requested_by.pk: decision.approval.requested_by.email}
+    accounts[decision.operator.pk] = decision.operator.email
+    arranged = Event.objects.filter(
+        at__gte=decision.now - limits.APPROVAL_ACCOUNT_REST,
+        type__in=[event.name for event in ARRANGING],
+        actor_kind=ActorKind.OPERATOR,
+        actor_id__in=accounts.values(),
+        subject_kind="operator",
+        subject_id__in=[str(pk) for pk in accounts],
+    )
+    # A password of one's own gives nobody anything.
+    if told := [event for event in arranged if event.details.get("changed") != ["password"]]:
+        expected = f"no {told[0].type} within {limits.APPROVAL_ACCOUNT_REST}"
+        raise BrokerError("approval.same_human", expected=expected, actual=f"event {told[0].pk}")
+
+
 def check_unchanged(decision: Decision) -> None:
     """It is still exactly what was asked for."""
     if decision.digest != decision.approval.digest:
@@ -74,6 +97,7 @@ APPROVAL_CHECKS: tuple[Check, ...] = (
     check_not_expired,
     check_not_own,
     check_two_humans,
+    check_not_arranged,
     check_unchanged,
 )
 REFUSAL_CHECKS: tuple[Check, ...] = (check_may_decide, check_pending)

@@ -12,7 +12,10 @@ from broker.actors import Actor
 
 
 class Handler(Protocol):
-    """One kind of thing that needs an approval. All three run inside the transaction of the decision."""
+    """One kind of thing that needs an approval. Its functions run inside the transaction of the decision."""
+
+    page: str
+    """The name of the console page of such a thing, which takes its id; empty when there is none."""
 
     def content(self, subject_id: str) -> Mapping[str, Any] | None:
         """Exactly what would come into force, as it stands now, in values of JSON; None when it is gone.

@@ -38,7 +38,10 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("Events", "menu_book", "events.Event"),
         ("Seals", "verified", "events.Seal"),
     ),
-    "Console": (("Operators", "shield_person", "console.Operator"),),
+    "Console": (
+        ("Approvals", "how_to_reg", "approvals.Approval"),
+        ("Operators", "shield_person", "console.Operator"),
+    ),
 }
 
 

@@ -11,6 +11,8 @@ from broker.registry.registering.flow_drafts import APPROVABLE, approve_flow, re
 class FlowHandler:
     """See broker.approvals.handlers.Handler. The subject is the flow's primary key."""
 
+    page = "admin:registry_flow_change"
+
     def content(self, subject_id: str) -> Mapping[str, Any] | None:
         """The proposal with what it would replace, so that both are what the approver read; None when it is none."""
         flow = Flow.objects.select_for_update().filter(pk=subject_id, state=Flow.State.PROPOSED).first()

@@ -1,0 +1,1 @@
+"""Registered parties: finding, changing, describing them."""
