@@ -244,6 +244,7 @@ def _check_standing(
         identity_provider=vouched,
         is_offline=OFFLINE in found.grant.scopes,
         actors=tuple(found.grant.actors),
+        lineage=tuple(found.grant.lineage),
         now=found.now,
     )
     try:

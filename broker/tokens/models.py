@@ -48,6 +48,14 @@ class Grant(models.Model):
     actor_parent = models.ForeignKey(
         "self", on_delete=models.CASCADE, null=True, related_name="+", help_text="whose token proved the actor"
     )
+    actor_token = models.CharField(
+        max_length=64, blank=True, default="", db_default="", db_index=True, help_text="the jti of that token"
+    )
+    lineage = models.JSONField(
+        default=list,
+        db_default=[],
+        help_text="{client, resource, scopes} of each token that was exchanged on the way here, the first one last",
+    )
     actors = models.JSONField(
         default=list, db_default=[], help_text="who acts for the subject, the present actor first; RFC 8693 section 4.1"
     )

@@ -12,6 +12,7 @@ from broker.actors import Actor
 from broker.events import catalogue
 from broker.events.services import record
 from broker.tokens.attempts import Attempt
+from broker.tokens.families import revoke_family
 from broker.tokens.issuing import release_claims
 from broker.tokens.models import AuthorizationCode, Grant
 from broker.tokens.verification import verify_access_token
@@ -26,21 +27,26 @@ def answer_userinfo(token: str, *, attempt: Attempt) -> dict[str, Any]:
 
 @transaction.atomic
 def revoke_grant(grant_id: UUID, *, reason: str, actor: Actor) -> bool:
-    """Revoke a grant with all its tokens, for good. Returns whether it was this call that revoked it."""
-    revoked = Grant.objects.filter(pk=grant_id, revoked_at=None).update(revoked_at=timezone.now(), revoke_reason=reason)
-    if revoked:
-        grant = Grant.objects.select_related("client__application", "session__identity_provider").get(pk=grant_id)
-        record(
-            catalogue.GRANT_REVOKED,
-            actor=actor,
-            subject=("grant", grant_id),
-            connection=grant.session.identity_provider.slug if grant.session else "",
-            application=grant.client.application.slug if grant.client.application else "",
-            reason=reason,
-            client=grant.client.client_id,
-            person=str(grant.person_id or ""),
-        )
-    return bool(revoked)
+    """Revoke a grant with all its tokens and all that was exchanged from them, for good.
+
+    Returns whether it was this call that revoked it.
+    """
+    revoked = revoke_family([grant_id], reason=reason, now=timezone.now())
+    if grant_id not in revoked:
+        return False
+    grant = Grant.objects.select_related("client__application", "session__identity_provider").get(pk=grant_id)
+    record(
+        catalogue.GRANT_REVOKED,
+        actor=actor,
+        subject=("grant", grant_id),
+        connection=grant.session.identity_provider.slug if grant.session else "",
+        application=grant.client.application.slug if grant.client.application else "",
+        reason=reason,
+        client=grant.client.client_id,
+        person=str(grant.person_id or ""),
+        descendants=len(revoked) - 1,
+    )
+    return True
 
 
 def forget_ended(*, now: datetime) -> int:

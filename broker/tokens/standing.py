@@ -26,7 +26,8 @@ class Standing:
     """Who is behind a code, a grant or a token.
 
     `subject` is whom it is about. A person comes with the session, or without one with who vouched for them;
-    identity providers come with their organisation. `actors` is who acts for the subject, as Grant.actors holds them.
+    identity providers come with their organisation. `actors` is who acts for the subject, and `lineage` whose tokens
+    were exchanged on the way here, both as Grant holds them.
     """
 
     client: Client
@@ -36,6 +37,7 @@ class Standing:
     is_offline: bool
     now: datetime
     actors: tuple[Mapping[str, Any], ...] = ()
+    lineage: tuple[Mapping[str, Any], ...] = ()
 
 
 def check_client_enabled(standing: Standing) -> None:
@@ -81,6 +83,15 @@ def check_actors_enabled(standing: Standing) -> None:
         _check_client(client)
 
 
+def check_lineage_enabled(standing: Standing) -> None:
+    """Every client whose token was exchanged on the way here is in use: what came of its tokens ends with them."""
+    for ancestor in standing.lineage:
+        client = find_named_client(ancestor["client"])
+        if client is None:
+            raise NoLongerStands("ancestor")
+        _check_client(client)
+
+
 def _check_client(client: Client) -> None:
     if not client.enabled or client.retired_at:
         raise NoLongerStands("client")
@@ -99,6 +110,7 @@ STANDING_CHECKS: tuple[Callable[[Standing], None], ...] = (
     check_identity_provider_enabled,
     check_session_live,
     check_actors_enabled,
+    check_lineage_enabled,
 )
 
 
