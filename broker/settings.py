@@ -245,6 +245,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-traces": {"task": "broker.traces.tasks.forget", "schedule": 3600.0},
     "forget-sessions": {"task": "broker.sessions.tasks.forget", "schedule": 3600.0},
     "forget-tokens": {"task": "broker.tokens.tasks.forget", "schedule": 3600.0},
+    "forget-decisions": {"task": "broker.access.tasks.forget", "schedule": 3600.0},
     "forget-login-requests": {"task": "federation.signon.tasks.forget", "schedule": 600.0},
     "forget-console": {"task": "broker.console.tasks.forget", "schedule": 3600.0},
     "prune-events": {"task": "broker.events.tasks.prune_events", "schedule": 86400.0},

@@ -47,6 +47,8 @@ def withdraw_question(version: PolicyVersion, *, reason: str, actor: Actor) -> N
 class PolicyHandler:
     """See broker.approvals.handlers.Handler. The subject is `in:<version>` or `out:<version>`."""
 
+    page = "admin:access_policyversion_change"
+
     def content(self, subject_id: str) -> Mapping[str, Any] | None:
         """The version with what it would replace; None when it is not what was asked about any more."""
         way, version = _find(subject_id)

@@ -33,7 +33,7 @@ class Policy(models.Model):
 
     slug = models.SlugField(max_length=64, unique=True)
     name = models.CharField(max_length=200)
-    owner = models.EmailField()
+    owner = models.EmailField(blank=True)
     description = models.TextField(blank=True)
     resource_types = models.JSONField(
         default=list, blank=True, help_text="types of resource to which it is confined; none: to no type"

@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('slug', models.SlugField(max_length=64, unique=True)),
                 ('name', models.CharField(max_length=200)),
-                ('owner', models.EmailField(max_length=254)),
+                ('owner', models.EmailField(blank=True, max_length=254)),
                 ('description', models.TextField(blank=True)),
                 ('resource_types', models.JSONField(blank=True, default=list, help_text='types of resource to which it is confined; none: to no type')),
                 ('applications', models.JSONField(blank=True, default=list, help_text='slugs of the applications to which its sign-on rules are confined')),
