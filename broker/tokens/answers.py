@@ -7,11 +7,14 @@ from functools import wraps
 import structlog
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 
 from broker.errors import BrokerError
 from broker.http import adopt_trace_id, no_store, refusal_json, trace_id_of
+from broker.keys.proofs import ALGORITHM_OF_KIND
 from broker.tokens.attempts import Attempt
-from broker.tokens.errors import OAuthError, TemporarilyUnavailable
+from broker.tokens.dpop import NONCE_HEADER, fresh_nonce, read_proof
+from broker.tokens.errors import InvalidProof, OAuthError, TemporarilyUnavailable, UseNonce
 
 log = structlog.get_logger(__name__)
 REALM = "countersign"
@@ -42,6 +45,9 @@ class answered:  # noqa: N801 - a decorator
             except DatabaseError as error:
                 log.exception("database", error=type(error).__name__)
                 response = self.refusal(TemporarilyUnavailable("database"), attempt)
+            if read_proof(request):
+                # Whoever shows proofs always holds the next nonce (RFC 9449 section 8.2).
+                response[NONCE_HEADER] = fresh_nonce(now=timezone.now())
             adopt_trace_id(request, attempt.trace_id)
             return no_store(response)
 
@@ -68,17 +74,29 @@ class answered:  # noqa: N801 - a decorator
             "code": error.code,
             "trace_id": attempt.trace_id,
         }
-        response = JsonResponse(body, status=error.status)
-        if error.status == 503:
+        status = self._status(error)
+        response = JsonResponse(body, status=status)
+        if status == 503:
             response["Retry-After"] = str(RETRY_AFTER_SECONDS)
-        if error.status == 401 or (self.challenge == "Bearer" and error.status == 403):
+        if status == 401 or (self.challenge == "Bearer" and status == 403):
             response["WWW-Authenticate"] = self._challenge(error)
+        if isinstance(error, UseNonce):
+            response[NONCE_HEADER] = fresh_nonce(now=timezone.now())
         return response
+
+    def _status(self, error: OAuthError) -> int:
+        """A proof that does not hold is a bad request to the token endpoint, and no access to a resource."""
+        is_proof = isinstance(error, InvalidProof | UseNonce)
+        return 401 if is_proof and self.challenge == "Bearer" else error.status
 
     def _challenge(self, error: OAuthError) -> str:
         """RFC 6749 section 5.2 and RFC 6750 section 3: who sent no token at all is told no error."""
-        parts = [f'{self.challenge} realm="{REALM}"']
-        if self.challenge == "Bearer" and error.reason != "absent":
+        is_proof = isinstance(error, InvalidProof | UseNonce)
+        scheme = "DPoP" if is_proof else self.challenge
+        parts = [f'{scheme} realm="{REALM}"']
+        if is_proof:
+            parts.append(f'algs="{" ".join(sorted(ALGORITHM_OF_KIND.values()))}"')
+        if self.challenge == "Bearer" and (error.reason != "absent" or is_proof):
             parts += [f'error="{error.error}"', f'error_description="{error.refusal.meaning}"']
         if error.status == 403:
             parts.append('scope="openid"')

@@ -15,7 +15,7 @@ from broker.actors import Actor
 from broker.errors import BrokerError
 from broker.events import catalogue
 from broker.events.services import record
-from broker.registry.models import Client
+from broker.registry.models import Client, Resource
 from broker.sessions.models import Participant, Session
 from broker.tokens.authorization_checks import (
     REQUEST_CHECKS,
@@ -28,6 +28,7 @@ from broker.tokens.clients import find_named_client
 from broker.tokens.errors import InvalidRequest, LoginRequired, OAuthError
 from broker.tokens.models import AuthorizationCode
 from broker.tokens.printable import is_printable
+from broker.tokens.pushed_requests import take_pushed
 from broker.tokens.verification import OUTLIVED_HINTS, verify_id_token_hint
 from broker.traces.collector import Collector
 
@@ -61,6 +62,10 @@ class AuthorizationRequest:
     identity_provider_hint: str
     expected_subject: str
     """Whose answer it must be, from an id_token_hint; empty: anybody's."""
+    resource: str
+    """The identifier of the resource that the access token shall be for; empty: our userinfo endpoint."""
+    dpop_thumbprint: str
+    """The key that shall redeem the code; empty: any."""
 
 
 class AuthorizationRefused(BrokerError):
@@ -77,12 +82,23 @@ class AuthorizationRefused(BrokerError):
 def read_authorization_request(
     raw_parameters: Mapping[str, list[str]], *, collector: Collector | None = None
 ) -> AuthorizationRequest:
-    """Judge an authorization request. Unknown parameters, `claims` and `ui_locales` among them, are ignored.
+    """Judge an authorization request as it came through a browser, or the pushed one that it names.
 
     Raises AuthorizationRefused for what the application may be told by redirect, and any other BrokerError
-    (oauth.invalid_request, oauth.unknown_client, oauth.redirect_uri, signon.application_disabled) for a page of ours.
+    (oauth.invalid_request, oauth.unknown_client, oauth.redirect_uri, oauth.request_uri, signon.application_disabled)
+    for a page of ours.
     """
-    raw = RawRequest(raw_parameters, _find_client(raw_parameters))
+    client = _find_client(raw_parameters)
+    pushed = take_pushed(raw_parameters, client=client, now=timezone.now())
+    raw = RawRequest(raw_parameters if pushed is None else pushed, client, is_pushed=pushed is not None)
+    return judge(raw, collector=collector)
+
+
+def judge(raw: RawRequest, *, collector: Collector | None = None) -> AuthorizationRequest:
+    """Judge an authorization request, however it came; see `read_authorization_request` for what it raises.
+
+    Unknown parameters, `claims` and `ui_locales` among them, are ignored.
+    """
     _run(TRUST_CHECKS, raw, collector)
     client, return_to = raw.known_client, _return_address(raw)
     try:
@@ -102,6 +118,8 @@ def read_authorization_request(
         login_hint=raw.value("login_hint"),
         identity_provider_hint=raw.value("idp_hint"),
         expected_subject=expected_subject,
+        resource=raw.value("resource"),
+        dpop_thumbprint=raw.value("dpop_jkt"),
     )
 
 
@@ -116,11 +134,14 @@ def issue_code(
     code_challenge: str,
     context: str,
     actor: Actor,
+    resource: Resource | None = None,
+    dpop_thumbprint: str = "",
 ) -> str:
     """A code for this client, redirect URI and challenge (RFC 6749 section 4.1.2); stored as a keyed hash only.
 
-    `context` is the acr that the application will be told. Personal data is not frozen into the code: what the
-    application is told of the person is asked for when it redeems the code.
+    `context` is the acr that the application will be told. `resource` is the audience of the access token, if it is
+    not our userinfo endpoint; `dpop_thumbprint` the key that has to redeem the code, if one was named. Personal data
+    is not frozen into the code: what the application is told of the person is asked for when it redeems the code.
     """
     now = timezone.now()
     value = secrets.token_urlsafe(CODE_BYTES)
@@ -134,6 +155,8 @@ def issue_code(
         nonce=nonce,
         code_challenge=code_challenge,
         context=context,
+        resource=resource,
+        dpop_thumbprint=dpop_thumbprint,
         trace_id=actor.trace_id,
         created_at=now,
         expires_at=now + limits.AUTHORIZATION_CODE_LIFETIME,

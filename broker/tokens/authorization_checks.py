@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from broker import limits
 from broker.errors import BrokerError
-from broker.registry.models import Client
+from broker.registry.models import Client, Resource
+from broker.registry.services import find_resource
 from broker.tokens.clients import is_in_use
 from broker.tokens.errors import (
     InvalidRequest,
@@ -22,10 +23,11 @@ from broker.tokens.errors import (
     UnsupportedResponseType,
 )
 from broker.tokens.printable import is_printable
+from broker.tokens.scopes import SIGN_ON_SCOPES
 
-SCOPES = ("openid", "profile", "email", "groups", "offline_access")
 PROMPTS = ("none", "login", "consent", "select_account")
 RESPONSE_MODES = ("query", "form_post")
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _MAX_AGE = re.compile(r"[0-9]{1,9}", re.ASCII)
 
@@ -36,6 +38,8 @@ class RawRequest:
 
     raw_parameters: Mapping[str, list[str]] = field(repr=False)
     client: Client | None
+    is_pushed: bool = False
+    """Whether the client sent it to us itself (RFC 9126)."""
 
     def value(self, name: str) -> str:
         """The value of a parameter; one without a value counts as omitted (RFC 6749 section 3.1)."""
@@ -48,6 +52,11 @@ class RawRequest:
         if self.client is None:
             raise BrokerError("oauth.unknown_client")
         return self.client
+
+    @property
+    def resource(self) -> Resource | None:
+        """The registered resource that is named."""
+        return find_resource(self.value("resource"))
 
     def words(self, name: str) -> tuple[str, ...]:
         """A space-delimited list, each word once, in order."""
@@ -103,6 +112,19 @@ def check_no_repeats(raw: RawRequest) -> None:
             raise InvalidRequest("repeated", detail=name[:100], expected="once", actual=f"{len(values)} times")
 
 
+def check_pushed(raw: RawRequest) -> None:
+    """A client that has to push its requests did so (RFC 9126 section 6)."""
+    if raw.known_client.require_pushed_authorization_requests and not raw.is_pushed:
+        raise InvalidRequest("not_pushed", expected="a request_uri of ours", actual="parameters in the address")
+
+
+def check_dpop_thumbprint(raw: RawRequest) -> None:
+    """`dpop_jkt` is a thumbprint (RFC 9449 section 10)."""
+    named = raw.value("dpop_jkt")
+    if named and not _THUMBPRINT.fullmatch(named):
+        raise InvalidRequest("dpop_jkt", detail="dpop_jkt", expected="a thumbprint of 43 characters", actual=len(named))
+
+
 def check_response_mode(raw: RawRequest) -> None:
     """The answer goes by query or by an auto-submitted form, never in a fragment."""
     mode = raw.value("response_mode")
@@ -134,18 +156,21 @@ def check_no_registration(raw: RawRequest) -> None:
         raise RegistrationNotSupported("registration", detail="registration", expected="absent", actual="present")
 
 
-def check_no_resource(raw: RawRequest) -> None:
-    """Tokens are issued for userinfo alone; a resource that is asked for is refused rather than ignored (RFC 8707)."""
-    if raw.value("resource"):
-        raise InvalidTarget("resource", expected="absent", actual=raw.value("resource"))
+def check_resource(raw: RawRequest) -> None:
+    """The one resource that is named, if any, is registered (RFC 8707 section 2)."""
+    if len(raw.raw_parameters.get("resource", ())) > 1:
+        raise InvalidTarget("several", expected="one resource", actual=len(raw.raw_parameters["resource"]))
+    if raw.value("resource") and raw.resource is None:
+        raise InvalidTarget("unknown", expected="a registered resource", actual=raw.value("resource")[:200])
 
 
 def check_scope(raw: RawRequest) -> None:
-    """`openid` is asked for, and nothing that is not offered."""
+    """`openid` is asked for, and nothing that neither we offer nor the named resource."""
     asked = raw.words("scope")
-    unknown = [scope for scope in asked if scope not in SCOPES]
+    offered = (*SIGN_ON_SCOPES, *(raw.resource.scopes if raw.resource else ()))
+    unknown = [scope for scope in asked if scope not in offered]
     if unknown or "openid" not in asked:
-        raise InvalidScope("scope", expected=f"openid, and any of {' '.join(SCOPES)}", actual=raw.value("scope"))
+        raise InvalidScope("scope", expected=f"openid, and any of {' '.join(offered)}", actual=raw.value("scope"))
 
 
 def check_pkce(raw: RawRequest) -> None:
@@ -205,7 +230,8 @@ TRUST_CHECKS: tuple[Check, ...] = (
 )
 REQUEST_CHECKS: tuple[Check, ...] = (
     check_characters,
-    check_no_resource,
+    check_pushed,
+    check_resource,
     check_no_repeats,
     check_response_mode,
     check_response_type,
@@ -217,4 +243,5 @@ REQUEST_CHECKS: tuple[Check, ...] = (
     check_prompt,
     check_max_age,
     check_contexts,
+    check_dpop_thumbprint,
 )

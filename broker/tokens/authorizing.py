@@ -4,6 +4,7 @@ For our own userinfo endpoint the application's release rule decides what is tol
 does (broker.registry.flows), whatever the grant.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from broker.directory.models import Person
@@ -18,14 +19,16 @@ from broker.tokens.grants.base import Permitted, Proposal
 SCOPE_CODES = frozenset({"flow.scope", "flow.scope_unknown"})
 
 
-def authorize_grant(proposal: Proposal, *, client: Client, attempt: Attempt, now: datetime) -> Permitted:
+def authorize_grant(
+    proposal: Proposal, *, client: Client, confirmation: Mapping[str, str], attempt: Attempt, now: datetime
+) -> Permitted:
     """What may be issued of `proposal`. Raises InvalidScope, or InvalidTarget with the register's code.
 
     Scopes only narrow: what is asked, what the presented grant reaches and what the flow allows must all hold.
     """
     _check_ceiling(proposal)
     if proposal.resource is None:
-        return Permitted(proposal.scopes or proposal.ceiling or ())
+        return Permitted(proposal.scopes or proposal.ceiling or (), confirmation=confirmation)
     try:
         allowed = permit(
             FlowQuestion(
@@ -50,7 +53,13 @@ def authorize_grant(proposal: Proposal, *, client: Client, attempt: Attempt, now
         raise InvalidScope("nothing_left", expected=" ".join(allowed.scopes), actual=" ".join(proposal.ceiling or ()))
     if allowed.flow_id is not None:
         touch_flow(allowed.flow_id, now=now)
-    return Permitted(reached, ends_at=allowed.ends_at, flow_id=allowed.flow_id, warnings=allowed.warnings)
+    return Permitted(
+        reached,
+        ends_at=allowed.ends_at,
+        flow_id=allowed.flow_id,
+        confirmation=confirmation,
+        warnings=allowed.warnings,
+    )
 
 
 def _check_ceiling(proposal: Proposal) -> None:

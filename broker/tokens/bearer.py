@@ -1,39 +1,75 @@
-"""How an access token comes with a request (RFC 6750 section 2): in the header or in the form, never in the URL."""
+"""How an access token comes with a request: in the header or in the form, never in the URL (RFC 6750 section 2).
+
+As a bearer token, or with a proof that its holder has the key to which it is bound (RFC 9449 section 7).
+"""
 
 import re
+from dataclasses import dataclass, field
 
 from django.http import HttpRequest
 
 from broker import limits
+from broker.client_certificate import ClientCertificate
+from broker.tokens.dpop import address_of, read_proof
 from broker.tokens.errors import InvalidRequest, InvalidToken
-from broker.tokens.requests import FORM_TYPE, check_empty_query, read_form
+from broker.tokens.requests import FORM_TYPE, check_empty_query, read_certificate, read_form
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 
 
-def read_bearer_token(request: HttpRequest) -> str:
+BEARER = "bearer"
+DPOP = "dpop"
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedToken:
+    """An access token as it came, and what its holder shows with it. Unverified but for the certificate."""
+
+    raw: str = field(repr=False)
+    scheme: str
+    raw_proof: str = field(repr=False)
+    method: str
+    address: str
+    """Of the endpoint, by our settings."""
+    certificate: ClientCertificate | None = field(repr=False)
+
+
+def read_presented_token(request: HttpRequest) -> PresentedToken:
     """The one access token of a request. Raises InvalidRequest, InvalidToken (reason `absent` when there is none)."""
+    scheme, raw = _read_token(request)
+    return PresentedToken(
+        raw=raw,
+        scheme=scheme,
+        raw_proof=read_proof(request),
+        method=request.method or "",
+        address=address_of(request),
+        certificate=read_certificate(request),
+    )
+
+
+def _read_token(request: HttpRequest) -> tuple[str, str]:
     check_empty_query(request)
-    presented = [token for token in (_from_header(request), _from_form(request)) if token]
+    presented = [(scheme, token) for scheme, token in (_from_header(request), _from_form(request)) if token]
     if len(presented) > 1:
         raise InvalidRequest("two_methods", expected="the token in one place", actual="header and form")
     if not presented:
         raise InvalidToken("absent", expected="an access token", actual="none")
-    if len(presented[0]) > limits.JWT_BEARER_BYTES or not _TOKEN.fullmatch(presented[0]):
-        raise InvalidToken("malformed", expected="a bearer token", actual=f"{len(presented[0])} characters")
-    return presented[0]
+    scheme, token = presented[0]
+    if len(token) > limits.JWT_BEARER_BYTES or not _TOKEN.fullmatch(token):
+        raise InvalidToken("malformed", expected="an access token", actual=f"{len(token)} characters")
+    return scheme, token
 
 
-def _from_header(request: HttpRequest) -> str:
+def _from_header(request: HttpRequest) -> tuple[str, str]:
     header = request.headers.get("Authorization", "")
     scheme, _, token = header.partition(" ")
-    if header and scheme.lower() != "bearer":
-        raise InvalidToken("scheme", expected="Bearer", actual=scheme[:20])
-    return token.strip()
+    if header and scheme.lower() not in (BEARER, DPOP):
+        raise InvalidToken("scheme", expected="Bearer or DPoP", actual=scheme[:20])
+    return scheme.lower(), token.strip()
 
 
-def _from_form(request: HttpRequest) -> str:
+def _from_form(request: HttpRequest) -> tuple[str, str]:
     """A body of another type is no place for a token (RFC 6750 section 2.2): it is not read."""
     if request.method != "POST" or request.content_type != FORM_TYPE:
-        return ""
-    return read_form(request).get("access_token", "")
+        return BEARER, ""
+    return BEARER, read_form(request).get("access_token", "")

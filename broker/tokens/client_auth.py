@@ -12,7 +12,7 @@ from broker.registry.secrets import check_secret
 from broker.tokens.attempts import Attempt
 from broker.tokens.clients import find_named_client
 from broker.tokens.errors import InvalidClient, InvalidRequest
-from broker.tokens.requests import TokenRequest
+from broker.tokens.requests import ClientRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Credentials:
     secret: str = field(repr=False)
 
 
-def read_basic(request: TokenRequest) -> Credentials | None:
+def read_basic(request: ClientRequest) -> Credentials | None:
     """HTTP Basic, each half form-encoded before they were joined (RFC 6749 section 2.3.1)."""
     if not request.raw_authorization:
         return None
@@ -41,7 +41,7 @@ def read_basic(request: TokenRequest) -> Credentials | None:
     return Credentials(Client.Authentication.CLIENT_SECRET_BASIC, client_id, secret)
 
 
-def read_post(request: TokenRequest) -> Credentials | None:
+def read_post(request: ClientRequest) -> Credentials | None:
     """`client_id` and `client_secret` in the form."""
     if "client_secret" not in request.parameters:
         return None
@@ -49,14 +49,14 @@ def read_post(request: TokenRequest) -> Credentials | None:
     return Credentials(method, request.parameters.get("client_id", ""), request.parameters["client_secret"])
 
 
-METHODS: Mapping[Client.Authentication, Callable[[TokenRequest], Credentials | None]] = {
+METHODS: Mapping[Client.Authentication, Callable[[ClientRequest], Credentials | None]] = {
     Client.Authentication.CLIENT_SECRET_BASIC: read_basic,
     Client.Authentication.CLIENT_SECRET_POST: read_post,
 }
 """The methods that are offered, as discovery lists them."""
 
 
-def authenticate_client(request: TokenRequest, *, attempt: Attempt) -> Client:
+def authenticate_client(request: ClientRequest, *, attempt: Attempt) -> Client:
     """The client that sent the request. Raises InvalidClient, or InvalidRequest for two methods at once.
 
     A client that does not exist costs the same work and gets the same answer as a wrong secret.
@@ -83,7 +83,7 @@ def authenticate_client(request: TokenRequest, *, attempt: Attempt) -> Client:
     return client
 
 
-def _only_credentials(request: TokenRequest) -> Credentials:
+def _only_credentials(request: ClientRequest) -> Credentials:
     if "client_assertion" in request.parameters or "client_assertion_type" in request.parameters:
         expected = " or ".join(method.value for method in METHODS)
         raise InvalidClient("method", expected=expected, actual="a client assertion")

@@ -5,10 +5,12 @@ from typing import Any
 from django.conf import settings
 
 from broker.keys.models import SigningKey
+from broker.keys.proofs import ALGORITHM_OF_KIND
 from broker.registry.models import Client
-from broker.tokens.authorization_checks import PROMPTS, RESPONSE_MODES, SCOPES
+from broker.tokens.authorization_checks import PROMPTS, RESPONSE_MODES
 from broker.tokens.client_auth import METHODS
 from broker.tokens.endpoint import GRANTS
+from broker.tokens.scopes import SIGN_ON_SCOPES
 
 PROTOCOL_CLAIMS = ("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "acr", "amr", "sid")
 RELEASED_CLAIMS = ("name", "given_name", "family_name", "preferred_username", "email", "email_verified", "groups")
@@ -22,9 +24,10 @@ def describe_provider() -> dict[str, Any]:
         "authorization_endpoint": f"{base}/oauth/authorize",
         "token_endpoint": f"{base}/oauth/token",
         "userinfo_endpoint": f"{base}/oauth/userinfo",
+        "pushed_authorization_request_endpoint": f"{base}/oauth/par",
         "jwks_uri": f"{base}/oauth/jwks",
         "end_session_endpoint": f"{base}/oauth/logout",
-        "scopes_supported": list(SCOPES),
+        "scopes_supported": list(SIGN_ON_SCOPES),
         "response_types_supported": ["code"],
         "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": list(GRANTS),
@@ -36,6 +39,9 @@ def describe_provider() -> dict[str, Any]:
         "claims_supported": [*PROTOCOL_CLAIMS, *RELEASED_CLAIMS],
         "prompt_values_supported": list(PROMPTS),
         "authorization_response_iss_parameter_supported": True,
+        "require_pushed_authorization_requests": False,
+        "dpop_signing_alg_values_supported": sorted(ALGORITHM_OF_KIND.values()),
+        "tls_client_certificate_bound_access_tokens": bool(settings.CLIENT_CERTIFICATE_HEADER),
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,

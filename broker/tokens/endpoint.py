@@ -15,6 +15,7 @@ from broker.registry.models import Client
 from broker.tokens.attempts import Attempt
 from broker.tokens.authorizing import authorize_grant
 from broker.tokens.client_auth import authenticate_client
+from broker.tokens.confirmation import check_bound, read_confirmation
 from broker.tokens.errors import InvalidGrant, UnauthorizedClient, UnsupportedGrantType
 from broker.tokens.grants import authorization_code, client_credentials, refresh_token
 from broker.tokens.grants.base import GrantType, Permitted, Proposal, Taken
@@ -65,19 +66,23 @@ def respond(request: TokenRequest, *, attempt: Attempt) -> Answer:
 
 def _issue(grant_type: GrantType, request: TokenRequest, *, client: Client, attempt: Attempt) -> Answer:
     now = timezone.now()
-    # 4. The resource that is asked for is one of ours.
+    # 4. The client shows the key to which its tokens shall be bound.
+    confirmation = read_confirmation(request, client=client, attempt=attempt, now=now)
+    # 5. The resource that is asked for is one of ours.
     resource = read_target(request)
-    # 5. What was presented is verified.
+    # 6. What was presented is verified, and comes with the key that it is bound to.
     proposal = grant_type.propose(request, client=client, resource=resource, attempt=attempt, now=now)
-    # 6. Everybody behind it still stands.
+    check_bound(proposal.bound_to, confirmation)
+    # 7. Everybody behind it still stands.
     _check_standing(proposal, client, attempt=attempt, now=now)
-    # 7. The flow register permits it; scopes only narrow.
-    permitted = authorize_grant(proposal, client=client, attempt=attempt, now=now)
+    # 8. The flow register permits it; scopes only narrow.
+    permitted = authorize_grant(proposal, client=client, confirmation=confirmation, attempt=attempt, now=now)
     with transaction.atomic() if grant_type.CONSUMES else nullcontext():
-        # 8. It is used up, by a claim that only one of many wins, and the grant is there.
+        # 9. It is used up, by a claim that only one of many wins, and the grant is there.
         taken = proposal.take(permitted)
-        # 9. Tokens are written, and the book says so before they leave.
-        issued = write_tokens(_authorization(proposal, permitted, taken), client=client, now=now, trace=attempt.trace)
+        # 10. Tokens are written, and the book says so before they leave.
+        authorization = _authorization(proposal, permitted, taken)
+        issued = write_tokens(authorization, client=client, now=now, trace=attempt.trace)
         _record(proposal, permitted, taken, issued, client=client, attempt=attempt)
     return Answer(issued.response, permitted.warnings, is_traced=proposal.session is not None)
 
@@ -103,9 +108,11 @@ def _authorization(proposal: Proposal, permitted: Permitted, taken: Taken) -> Au
         grant=taken.grant,
         subject=proposal.subject,
         scopes=permitted.scopes,
+        sign_on_scopes=proposal.sign_on_scopes,
         resource=proposal.resource,
         not_after=min(taken.grant.expires_at, permitted.ends_at or NO_END, proposal.not_after or NO_END),
         actors=proposal.actors,
+        confirmation=permitted.confirmation,
         nonce=proposal.nonce,
         refresh_token=taken.refresh_token,
         issued_token_type=proposal.issued_token_type,

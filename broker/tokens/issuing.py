@@ -39,6 +39,8 @@ class Authorization:
     grant: Grant
     subject: Person | Client
     scopes: tuple[str, ...]
+    sign_on_scopes: tuple[str, ...]
+    """What the ID token may tell; there is one when `openid` is among them."""
     resource: Resource | None
     """The audience of the access token; None is our own userinfo endpoint."""
     not_after: datetime
@@ -72,11 +74,11 @@ def write_tokens(authorization: Authorization, *, client: Client, now: datetime,
         "access_token": access_token,
         "token_type": "DPoP" if "jkt" in authorization.confirmation else "Bearer",
         "expires_in": int(expires_at.timestamp()) - int(now.timestamp()),
-        "scope": " ".join(authorization.scopes),
+        "scope": " ".join(dict.fromkeys((*authorization.sign_on_scopes, *authorization.scopes))),
     }
     if authorization.issued_token_type:
         response["issued_token_type"] = authorization.issued_token_type
-    if "openid" in authorization.scopes:
+    if "openid" in authorization.sign_on_scopes:
         id_claims = _id_token_claims(authorization, client, subject, access_token=access_token, now=now)
         trace.message("ID token", json.dumps(id_claims, ensure_ascii=False, indent=1))
         id_key = signing_key(SigningKey.Use.TOKEN, algorithm=SigningKey.Algorithm(client.id_token_algorithm))
@@ -139,7 +141,7 @@ def _id_token_claims(
     grant = authorization.grant
     if grant.authenticated_at is None:
         raise BrokerError("service.unavailable", detail=f"grant {grant.pk} has openid and no authentication")
-    claims = release_claims(grant, client=client, scopes=authorization.scopes)
+    claims = release_claims(grant, client=client, scopes=authorization.sign_on_scopes)
     claims |= {
         "iss": settings.BROKER_BASE_URL,
         "sub": subject,

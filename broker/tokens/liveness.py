@@ -25,6 +25,8 @@ from broker.registry.cache import parties
 from broker.registry.flows import FlowQuestion, still_permits
 from broker.registry.models import Client, Flow, IdentityProvider, RegistryVersion, Resource
 from broker.registry.services import find_resource, identity_provider_of
+from broker.statements import Parameter, Read
+from broker.tokens.backing import Backing, check_backing, registry_version
 from broker.tokens.clients import find_named_client
 from broker.tokens.errors import InvalidToken
 from broker.tokens.issuing import ACCESS_TOKEN_TYPE, userinfo_audience
@@ -62,12 +64,7 @@ def read_live_token(raw: str, *, now: datetime, trace: Collector, audience: str 
 
     `audience` is the one that the caller accepts; None accepts userinfo's and that of every registered resource.
     """
-    return _judge(_verify(raw, now=now, trace=trace, audience=audience), now=now, trace=trace)
-
-
-def ask_in_vain() -> None:
-    """Ask what a token that verifies would have cost, so that one that does not costs as much."""
-    _ask(str(NO_GRANT), "")
+    return find_live_token(verify_token(raw, now=now, trace=trace, audience=audience), now=now, trace=trace)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +126,11 @@ LIVENESS_CHECKS: tuple[Callable[[Found], None], ...] = (
 """Then follow STANDING_CHECKS, and the flow register."""
 
 
-def _verify(raw: str, *, now: datetime, trace: Collector, audience: str | None) -> VerifiedClaims:
-    """The claims of a token that we signed (RFC 9068 section 4)."""
+def verify_token(raw: str, *, now: datetime, trace: Collector, audience: str | None = None) -> VerifiedClaims:
+    """The claims of an access token that we signed and that has not expired (RFC 9068 section 4), from memory alone.
+
+    Whether it is live is another question. Raises InvalidToken.
+    """
     try:
         audience = audience or _known_audience(raw)
         longest = limits.ACCESS_TOKEN_LIFETIME if audience == userinfo_audience() else LONGEST_LIFETIME
@@ -161,7 +161,8 @@ def _known_audience(raw: str) -> str:
     raise BrokerError("jwt.audience", expected="one resource of ours", actual=", ".join(sorted(claimed)))
 
 
-def _judge(verified: VerifiedClaims, *, now: datetime, trace: Collector) -> LiveToken:
+def find_live_token(verified: VerifiedClaims, *, now: datetime, trace: Collector) -> LiveToken:
+    """What stands behind a verified token at this moment. Raises InvalidToken."""
     claims = verified.claims
     grant, is_token_revoked = _ask(str(claims["gid"]), claims["jti"])
     if grant is None:
@@ -174,13 +175,12 @@ def _judge(verified: VerifiedClaims, *, now: datetime, trace: Collector) -> Live
         claims=claims, grant=grant, is_token_revoked=is_token_revoked, client=client, resource=resource, now=now
     )
     _run_checks(found, trace=trace)
-    vouched = _who_vouched(grant)
     subject = grant.person or _subject_client(found)
     if subject is None:
         raise InvalidToken("subject")
-    _check_standing(found, subject, vouched, trace=trace)
     scopes = tuple(claims["scope"].split())
-    _check_flow(found, subject, scopes, trace=trace)
+    backing = Backing(grant=grant, client=client, subject=subject, resource=resource, scopes=scopes, now=now)
+    vouched = check_backing(backing, trace=trace)
     return LiveToken(
         claims=claims,
         grant=grant,
@@ -195,20 +195,35 @@ def _judge(verified: VerifiedClaims, *, now: datetime, trace: Collector) -> Live
     )
 
 
+def ask_in_vain() -> None:
+    """Ask what a token that verifies would have cost, so that one that does not costs as much."""
+    _ask(str(NO_GRANT), "")
+
+
+_QUESTION: Read[Any] = Read(
+    lambda: (
+        Grant.objects.select_related("person", "session")
+        .annotate(
+            is_token_revoked=Exists(RevokedToken.objects.filter(jti=Parameter(RevokedToken, "jti"))),
+            registry_version=registry_version(),
+        )
+        .filter(pk=Parameter(Grant, "id"))
+        .order_by()
+    )
+)
+
+
 def _ask(gid: str, jti: str) -> tuple[Grant | None, bool]:
     """The grant with its person and session, and whether the one token was revoked; all of it in one question."""
     try:
         pk = uuid.UUID(gid)
     except ValueError:
         return None, False
-    found = Grant.objects.select_related("person", "session").annotate(
-        is_token_revoked=Exists(RevokedToken.objects.filter(jti=jti)),
-        registry_version=Subquery(RegistryVersion.objects.filter(pk=1).values("number")),
-    )
-    for grant in found.filter(pk=pk).order_by()[:1]:
-        parties.follow(grant.registry_version or 0)
-        return grant, grant.is_token_revoked
-    return None, False
+    grant = _QUESTION.first(id=pk, jti=jti)
+    if grant is None:
+        return None, False
+    parties.follow(grant.registry_version or 0)
+    return grant, grant.is_token_revoked
 
 
 def _run_checks(found: Found, *, trace: Collector) -> None:
@@ -225,48 +240,3 @@ def _run_checks(found: Found, *, trace: Collector) -> None:
 def _subject_client(found: Found) -> Client | None:
     client = find_named_client(found.claims["sub"])
     return client if client is not None and client.pk == found.grant.subject_client_id else None
-
-
-def _who_vouched(grant: Grant) -> IdentityProvider | None:
-    if grant.session is not None:
-        grant.session.identity_provider = identity_provider_of(grant.session.identity_provider_id)
-        return grant.session.identity_provider
-    return None if grant.identity_provider_id is None else identity_provider_of(grant.identity_provider_id)
-
-
-def _check_standing(
-    found: Found, subject: Person | Client, vouched: IdentityProvider | None, *, trace: Collector
-) -> None:
-    standing = Standing(
-        client=found.client,
-        subject=subject,
-        session=found.grant.session,
-        identity_provider=vouched,
-        is_offline=OFFLINE in found.grant.scopes,
-        actors=tuple(found.grant.actors),
-        lineage=tuple(found.grant.lineage),
-        now=found.now,
-    )
-    try:
-        check_standing(standing, trace=trace)
-    except NoLongerStands as error:
-        raise InvalidToken(str(error)) from error
-
-
-def _check_flow(found: Found, subject: Person | Client, scopes: tuple[str, ...], *, trace: Collector) -> None:
-    """What issued the token still permits it: an ended flow ends the tokens that came of it."""
-    if found.resource is None:
-        return
-    question = FlowQuestion(
-        client=found.client,
-        grant=found.grant.grant_type,
-        resource=found.resource,
-        scopes=scopes,
-        subject_class=Flow.SubjectClass.PERSON if isinstance(subject, Person) else Flow.SubjectClass.CLIENT,
-        now=found.now,
-        impersonation=found.grant.impersonation,
-    )
-    try:
-        still_permits(question, trace=trace)
-    except BrokerError as error:
-        raise InvalidToken(error.code, detail=error.detail, expected=error.expected, actual=error.actual) from error

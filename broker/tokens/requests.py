@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 from urllib.parse import parse_qsl
 
 from django.http import HttpRequest
 from django.http.request import RawPostDataException, UnreadablePostError
 
 from broker import limits
+from broker.client_certificate import ClientCertificate, read_client_certificate
+from broker.errors import BrokerError
+from broker.tokens.dpop import address_of, read_proof
 from broker.tokens.errors import InvalidRequest
 from broker.tokens.printable import is_printable
 
@@ -15,31 +19,61 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
-class TokenRequest:
-    """A token request: its form, in which each parameter stands once, and the Authorization header."""
+class ClientRequest:
+    """What a client sends to an endpoint where it authenticates: its form, in which each parameter stands once, and
+    what it shows of itself beside the form. All of it is unverified but the certificate, of which TLS proved the key.
+    """
 
-    grant_type: str
     parameters: Mapping[str, str] = field(repr=False)
     raw_authorization: str = field(repr=False)
+    raw_proof: str = field(default="", repr=False)
+    address: str = ""
+    """Of the endpoint, by our settings."""
+    certificate: ClientCertificate | None = field(default=None, repr=False)
 
     @classmethod
-    def parse(cls, request: HttpRequest) -> "TokenRequest":
+    def parse(cls, request: HttpRequest) -> Self:
         """Raises InvalidRequest. Nothing below this reads the HTTP request again."""
         check_empty_query(request)
-        parameters = read_form(request)
-        if "grant_type" not in parameters:
-            raise InvalidRequest("missing", detail="grant_type", expected="grant_type", actual="absent")
-        return cls(parameters["grant_type"], parameters, request.headers.get("Authorization", ""))
+        return cls(
+            parameters=read_form(request),
+            raw_authorization=request.headers.get("Authorization", ""),
+            raw_proof=read_proof(request),
+            address=address_of(request),
+            certificate=read_certificate(request),
+        )
 
     def scopes(self) -> tuple[str, ...]:
         """The scopes asked for, each once, in order; empty when none are named (RFC 6749 section 3.3)."""
         return tuple(dict.fromkeys(self.parameters.get("scope", "").split()))
 
     def required(self, name: str) -> str:
-        """The value of a parameter that the grant cannot do without. Raises InvalidRequest."""
+        """The value of a parameter that the request cannot do without. Raises InvalidRequest."""
         if name not in self.parameters:
             raise InvalidRequest("missing", detail=name, expected=name, actual="absent")
         return self.parameters[name]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest(ClientRequest):
+    """A token request, which names its grant."""
+
+    def __post_init__(self) -> None:
+        self.required("grant_type")
+
+    @property
+    def grant_type(self) -> str:
+        return self.parameters["grant_type"]
+
+
+def read_certificate(request: HttpRequest) -> ClientCertificate | None:
+    """The certificate that the caller came with. Raises InvalidRequest for one that cannot be read or is over."""
+    try:
+        return read_client_certificate(request)
+    except BrokerError as error:
+        raise InvalidRequest(
+            "certificate", code=error.code, detail=error.detail, expected=error.expected, actual=error.actual
+        ) from error
 
 
 def check_empty_query(request: HttpRequest) -> None:

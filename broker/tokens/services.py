@@ -12,17 +12,23 @@ from broker.actors import Actor
 from broker.events import catalogue
 from broker.events.services import record
 from broker.tokens.attempts import Attempt
+from broker.tokens.bearer import PresentedToken
+from broker.tokens.errors import InvalidToken
 from broker.tokens.families import revoke_family
-from broker.tokens.issuing import release_claims
+from broker.tokens.issuing import release_claims, userinfo_audience
 from broker.tokens.models import AuthorizationCode, Grant
 from broker.tokens.verification import verify_access_token
 
 
-def answer_userinfo(token: str, *, attempt: Attempt) -> dict[str, Any]:
+def answer_userinfo(presented: PresentedToken, *, attempt: Attempt) -> dict[str, Any]:
     """The claims of the person behind an access token (OpenID Connect Core 5.3). Raises InvalidToken and its like."""
-    verified = verify_access_token(token, needed_scope="openid", attempt=attempt, now=timezone.now())
-    claims = release_claims(verified.grant, client=verified.client, scopes=verified.scopes)
-    return claims | {"sub": verified.subject}
+    live = verify_access_token(
+        presented, audience=userinfo_audience(), needed_scope="openid", attempt=attempt, now=timezone.now()
+    )
+    if live.grant.person is None or live.grant.session is None:
+        raise InvalidToken("no_session", expected="a person's own sign-on", actual="none")
+    claims = release_claims(live.grant, client=live.client, scopes=live.scopes)
+    return claims | {"sub": live.claims["sub"]}
 
 
 @transaction.atomic

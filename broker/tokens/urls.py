@@ -4,6 +4,7 @@ from broker.tokens import views
 
 urlpatterns = [
     path("oauth/token", views.token, name="token"),
+    path("oauth/par", views.par, name="pushed_authorization_request"),
     path("oauth/userinfo", views.userinfo, name="userinfo"),
     path(".well-known/openid-configuration", views.discovery, name="openid_configuration"),
     path(".well-known/oauth-authorization-server", views.discovery, name="oauth_authorization_server"),

@@ -14,25 +14,16 @@ from broker.keys.services import public_keys
 from broker.keys.values import Expectation
 from broker.registry.models import Client
 from broker.tokens.attempts import Attempt
+from broker.tokens.bearer import PresentedToken
 from broker.tokens.clients import find_named_client
-from broker.tokens.errors import InsufficientScope, InvalidToken
-from broker.tokens.issuing import ID_TOKEN_TYPE, userinfo_audience
-from broker.tokens.liveness import SKEW, read_live_token
-from broker.tokens.models import Grant
+from broker.tokens.errors import InsufficientScope
+from broker.tokens.issuing import ID_TOKEN_TYPE
+from broker.tokens.liveness import SKEW, LiveToken, read_live_token
+from broker.tokens.possession import check_possession
 from broker.traces.collector import Collector
 
 OUTLIVED_HINTS = frozenset({"jwt.key", "jwt.expired"})
 """How an ID token fails that may be an honest old one: its key is gone, or its end is too long ago."""
-
-
-@dataclass(frozen=True, slots=True)
-class VerifiedToken:
-    """An access token of ours of which every check has passed, and the grant behind it as it is now."""
-
-    grant: Grant
-    client: Client
-    subject: str
-    scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +35,20 @@ class VerifiedHint:
     participant_id: uuid.UUID
 
 
-def verify_access_token(token: str, *, needed_scope: str, attempt: Attempt, now: datetime) -> VerifiedToken:
-    """Signature and claims first (RFC 9068 section 4), then the grant and all who stand behind it as they are now.
+def verify_access_token(
+    presented: PresentedToken, *, audience: str, needed_scope: str, attempt: Attempt, now: datetime
+) -> LiveToken:
+    """For a resource of our own: the token is live, in the hands to which it was given, for us, and reaches far enough.
 
-    Raises InvalidToken, InsufficientScope.
+    Raises InvalidToken, InvalidProof, UseNonce, InsufficientScope.
     """
-    live = read_live_token(token, now=now, trace=attempt.trace, audience=userinfo_audience())
+    live = read_live_token(presented.raw, now=now, trace=attempt.trace, audience=audience)
     attempt.concerns(live.client)
     attempt.connection = live.identity_provider.slug if live.identity_provider else ""
-    if live.grant.person is None or live.grant.session is None:
-        raise InvalidToken("no_session", expected="a person's own sign-on", actual="none")
+    check_possession(presented, live.claims, now=now, trace=attempt.trace)
     if needed_scope not in live.scopes:
         raise InsufficientScope("scope", expected=needed_scope, actual=" ".join(live.scopes))
-    return VerifiedToken(live.grant, live.client, live.claims["sub"], live.scopes)
+    return live
 
 
 def verify_id_token_hint(token: str, *, now: datetime, trace: Collector | None = None) -> VerifiedHint:

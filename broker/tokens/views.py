@@ -10,12 +10,12 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from broker import limits
-from broker.tokens import endpoint, services
+from broker.tokens import endpoint, pushing, services
 from broker.tokens.answers import answered
 from broker.tokens.attempts import Attempt
-from broker.tokens.bearer import read_bearer_token
+from broker.tokens.bearer import read_presented_token
 from broker.tokens.discovery import describe_provider
-from broker.tokens.requests import TokenRequest
+from broker.tokens.requests import ClientRequest, TokenRequest
 
 FLOW_HEADER = "Countersign-Flow"
 """What the flow register has to say of a request that it let through: an end that nears, a flow that is missing."""
@@ -39,7 +39,14 @@ def token(request: HttpRequest, attempt: Attempt) -> HttpResponse:
 @answered("userinfo request", methods=("GET", "POST"), challenge="Bearer")
 def userinfo(request: HttpRequest, attempt: Attempt) -> HttpResponse:
     """GET or POST /oauth/userinfo (OpenID Connect Core 5.3). A success leaves no trace: it changes nothing."""
-    return JsonResponse(services.answer_userinfo(read_bearer_token(request), attempt=attempt))
+    return JsonResponse(services.answer_userinfo(read_presented_token(request), attempt=attempt))
+
+
+@csrf_exempt
+@answered("pushed authorization request", methods=("POST",), challenge="Basic")
+def par(request: HttpRequest, attempt: Attempt) -> HttpResponse:
+    """POST /oauth/par (RFC 9126 section 2)."""
+    return JsonResponse(pushing.push(ClientRequest.parse(request), attempt=attempt), status=201)
 
 
 @require_safe

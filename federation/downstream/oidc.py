@@ -11,7 +11,8 @@ from django.conf import settings
 
 from broker.actors import Actor
 from broker.errors import BrokerError
-from broker.registry.services import find_client
+from broker.registry.models import Resource
+from broker.registry.services import find_client, find_resource
 from broker.sessions.models import Participant, Session
 from broker.tokens.authorization import (
     AuthorizationRefused,
@@ -21,7 +22,7 @@ from broker.tokens.authorization import (
     read_authorization_request,
 )
 from broker.tokens.clients import is_in_use
-from broker.tokens.errors import LoginRequired, OAuthError
+from broker.tokens.errors import InvalidTarget, LoginRequired, OAuthError
 from broker.tokens.subjects import subject_of
 from broker.traces.collector import Collector
 from federation.assertions import Answer, SignOnRequest
@@ -88,9 +89,21 @@ def respond(asked: dict[str, Any], *, session: Session, participant: Participant
         nonce=asked["nonce"],
         code_challenge=asked["code_challenge"],
         context=told(session.context, asked.get("contexts", [])),
+        resource=_find_resource(asked.get("resource", "")),
+        dpop_thumbprint=asked.get("dpop_thumbprint", ""),
         actor=actor,
     )
     return _answer(_return_address(asked), {"code": code})
+
+
+def _find_resource(identifier: str) -> Resource | None:
+    """The resource that was asked for, looked at again: it may have gone since. Raises InvalidTarget."""
+    if not identifier:
+        return None
+    resource = find_resource(identifier)
+    if resource is None:
+        raise InvalidTarget("unknown", expected="a registered resource", actual=identifier)
+    return resource
 
 
 def refuse(asked: dict[str, Any], error: BrokerError) -> Answer:
@@ -115,6 +128,8 @@ def _write_asked(request: AuthorizationRequest) -> dict[str, Any]:
         "code_challenge": request.code_challenge,
         "contexts": list(request.contexts),
         "expected_subject": request.expected_subject,
+        "resource": request.resource,
+        "dpop_thumbprint": request.dpop_thumbprint,
     }
 
 

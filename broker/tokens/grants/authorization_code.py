@@ -19,11 +19,14 @@ from broker.events import catalogue
 from broker.registry.models import Client, Resource
 from broker.tokens.attempts import Attempt
 from broker.tokens.authorization import CODE_PURPOSE
+from broker.tokens.confirmation import KEY
 from broker.tokens.errors import InvalidGrant, InvalidTarget
-from broker.tokens.grants.base import Proposal, Taken, run_checks
+from broker.tokens.grants.base import Permitted, Proposal, Taken, run_checks
+from broker.tokens.issuing import lifetime_of
 from broker.tokens.models import AuthorizationCode, Grant
 from broker.tokens.refreshing import first_refresh_token
 from broker.tokens.requests import TokenRequest
+from broker.tokens.scopes import split_scopes
 from broker.tokens.standing import OFFLINE
 
 NAME = "authorization_code"
@@ -96,23 +99,27 @@ def propose(
     attempt.connection = code.session.identity_provider.slug
     verifier = request.parameters.get("code_verifier", "")
     run_checks(CHECKS, Redemption(code, client, redirect_uri, verifier, now), trace=attempt.trace)
-    if resource is not None:
-        raise InvalidTarget("not_granted", expected="the userinfo endpoint", actual=resource.identifier)
+    if resource is not None and resource.pk != code.resource_id:
+        granted = code.resource.identifier if code.resource else "our userinfo endpoint"
+        raise InvalidTarget("not_granted", expected=granted, actual=resource.identifier)
+    sign_on, of_resource = split_scopes(code.scopes)
     return Proposal(
         grant_type=NAME,
         subject=code.session.person,
-        scopes=tuple(code.scopes),
-        ceiling=tuple(code.scopes),
-        resource=None,
+        scopes=of_resource if code.resource else sign_on,
+        ceiling=(of_resource or None) if code.resource else sign_on,
+        sign_on_scopes=sign_on,
+        resource=code.resource,
         session=code.session,
+        bound_to={KEY: code.dpop_thumbprint} if code.dpop_thumbprint else {},
         event=catalogue.TOKEN_ISSUED,
-        take=lambda _: _take(code, now=now),
+        take=lambda permitted: _take(code, permitted, now=now),
         nonce=code.nonce,
     )
 
 
-def _take(code: AuthorizationCode, *, now: datetime) -> Taken:
-    grant = _open_grant(code, now=now)
+def _take(code: AuthorizationCode, permitted: Permitted, *, now: datetime) -> Taken:
+    grant = _open_grant(code, permitted, now=now)
     _use_up(code, grant, now=now)
     return Taken(grant, first_refresh_token(grant, now=now) if OFFLINE in code.scopes else "")
 
@@ -120,18 +127,20 @@ def _take(code: AuthorizationCode, *, now: datetime) -> Taken:
 def _find(value: str) -> AuthorizationCode | None:
     hashes = crypto.keyed_hashes(value, purpose=CODE_PURPOSE)
     found = AuthorizationCode.objects.select_related(
-        "session__person", "session__identity_provider__organisation", "participant"
+        "session__person", "session__identity_provider__organisation", "participant", "resource"
     )
     return next(iter(found.filter(code_hash__in=hashes)[:1]), None)
 
 
-def _open_grant(code: AuthorizationCode, *, now: datetime) -> Grant:
-    lifetime = limits.REFRESH_TOKEN_ABSOLUTE if OFFLINE in code.scopes else limits.ACCESS_TOKEN_LIFETIME
+def _open_grant(code: AuthorizationCode, permitted: Permitted, *, now: datetime) -> Grant:
+    lifetime = limits.REFRESH_TOKEN_ABSOLUTE if OFFLINE in code.scopes else lifetime_of(code.resource)
     return Grant.objects.create(
         client_id=code.client_id,
         person=code.session.person,
         session=code.session,
         participant=code.participant,
+        resource=code.resource,
+        confirmation=dict(permitted.confirmation),
         scopes=code.scopes,
         authenticated_at=code.session.authenticated_at,
         context=code.context,

@@ -25,6 +25,8 @@ class Permitted:
     scopes: tuple[str, ...]
     ends_at: datetime | None = None
     flow_id: int | None = None
+    confirmation: Mapping[str, str] = field(default_factory=dict)
+    """The key to which the client's tokens shall be bound, as `cnf`."""
     warnings: tuple[str, ...] = ()
     """For a response header: what the client's owner should know, though the request is granted."""
 
@@ -48,6 +50,8 @@ class Proposal:
     """Asked for; empty asks for whatever is permitted."""
     ceiling: tuple[str, ...] | None
     """What the presented grant or token reaches; None where nothing came before."""
+    sign_on_scopes: tuple[str, ...] = ()
+    """What is asked about the person, for the ID token; beside `scopes` where those are a resource's."""
     resource: Resource | None
     """The audience; None is our own userinfo endpoint."""
     event: EventType
@@ -63,6 +67,8 @@ class Proposal:
     impersonation: bool = False
     not_after: datetime | None = None
     """No token of it lives longer: the end of what was exchanged."""
+    bound_to: Mapping[str, str] = field(default_factory=dict)
+    """The key with which it has to come, as `cnf`; an empty thumbprint stands for any."""
     nonce: str = ""
     issued_token_type: str = ""
     """RFC 8693 section 2.2.1; empty for every other grant."""

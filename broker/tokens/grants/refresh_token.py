@@ -12,11 +12,12 @@ from broker import limits
 from broker.events import catalogue
 from broker.registry.models import Client, Resource
 from broker.tokens.attempts import Attempt
-from broker.tokens.errors import InvalidGrant, InvalidTarget
+from broker.tokens.errors import InvalidGrant, InvalidScope, InvalidTarget
 from broker.tokens.grants.base import Proposal, Taken, run_checks
 from broker.tokens.models import RefreshToken
 from broker.tokens.refreshing import child_of, hashes_of, next_refresh_token
 from broker.tokens.requests import TokenRequest
+from broker.tokens.scopes import split_scopes
 from broker.tokens.standing import OFFLINE
 
 KINDS = frozenset({Client.Kind.SIGN_ON})
@@ -74,11 +75,18 @@ def propose(
     run_checks(CHECKS, Presented(value, row, now), trace=attempt.trace)
     if resource is not None and resource.pk != grant.resource_id:
         raise InvalidTarget("not_granted", expected="the resource of the grant", actual=resource.identifier)
+    granted_sign_on, granted_of_resource = split_scopes(grant.scopes)
+    asked_sign_on, asked_of_resource = split_scopes(request.scopes() or grant.scopes)
+    if not set(asked_sign_on) <= set(granted_sign_on):
+        raise InvalidScope("widened", expected=" ".join(granted_sign_on), actual=" ".join(asked_sign_on))
     return Proposal(
         grant_type=grant.grant_type,
         subject=grant.person,
-        scopes=request.scopes() or tuple(grant.scopes),
-        ceiling=tuple(grant.scopes),
+        scopes=asked_of_resource if grant.resource else (*asked_sign_on, *asked_of_resource),
+        ceiling=(granted_of_resource or None) if grant.resource else granted_sign_on,
+        sign_on_scopes=asked_sign_on,
+        # It stays bound, and the key may change: the client authenticates (RFC 9449 section 5).
+        bound_to=dict.fromkeys(grant.confirmation, ""),
         resource=grant.resource,
         session=grant.session,
         outlives_session=OFFLINE in grant.scopes,
