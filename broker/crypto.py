@@ -5,7 +5,6 @@ by HKDF (RFC 5869), so that a hash of one purpose is worthless for another.
 """
 
 import base64
-import hashlib
 import hmac
 import os
 from functools import lru_cache
@@ -47,7 +46,7 @@ def unseal(sealed: str, *, context: str) -> bytes:
 def keyed_hash(value: str, *, purpose: str, key_id: str | None = None) -> str:
     """`<key id>:<hex of HMAC-SHA256>`, under the newest master key unless `key_id` names another."""
     key_id = key_id or _key_ids()[0]
-    return f"{key_id}:{hmac.new(_derived(key_id, purpose), value.encode(), hashlib.sha256).hexdigest()}"
+    return f"{key_id}:{hmac.digest(_derived(key_id, purpose), value.encode(), 'sha256').hex()}"
 
 
 def keyed_hashes(value: str, *, purpose: str) -> list[str]:
@@ -57,7 +56,7 @@ def keyed_hashes(value: str, *, purpose: str) -> list[str]:
 
 def derive_secret(parent: str, *, purpose: str) -> str:
     """A 256-bit secret that follows from `parent` alone (43 characters of base64url)."""
-    digest = hmac.new(_derived(_key_ids()[0], purpose), parent.encode(), hashlib.sha256).digest()
+    digest = hmac.digest(_derived(_key_ids()[0], purpose), parent.encode(), "sha256")
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Generic, TypeVar
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.models.expressions import Expression
 from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
@@ -36,15 +36,21 @@ class _Built:
 
     sql: str
     parameters: list[Any]
-    make: Callable[[list[Any]], Any]
+    make: Callable[[list[Any], Any], Any]
 
     def execute(self, cursor: Any, values: dict[str, Any]) -> None:
-        filled = [_filled(one, values) if isinstance(one, Parameter) else one for one in self.parameters]
-        cursor.execute(self.sql, filled)
+        database = cursor.db
+        cursor.execute(
+            self.sql,
+            [
+                one.output_field.get_db_prep_value(values[one.name], database) if isinstance(one, Parameter) else one
+                for one in self.parameters
+            ],
+        )
 
 
 class Read(Generic[Row]):
-    """A SELECT: of models, also with `select_related`, or of the tuples of `values_list`.
+    """A SELECT: of models, also with `select_related` and annotations, or of the tuples of `values_list`.
 
     `build` returns the queryset; it is asked at the first use.
     """
@@ -54,9 +60,9 @@ class Read(Generic[Row]):
 
     def rows(self, **values: Any) -> list[Row]:
         """What is found; `values` by the names of the parameters."""
-        with connection.cursor() as cursor:
+        with _database().cursor() as cursor:
             self._built.execute(cursor, values)
-            return [self._built.make(list(row)) for row in cursor.fetchall()]
+            return [self._built.make(list(row), cursor.db) for row in cursor.fetchall()]
 
     def first(self, **values: Any) -> Row | None:
         """What is found first, None when nothing is; for what is unique, since no order is added."""
@@ -66,7 +72,7 @@ class Read(Generic[Row]):
     @cached_property
     def _built(self) -> _Built:
         # Everything in one step and from a queryset of its own: two threads may both come first.
-        compiler = self._build().query.get_compiler(connection=connection)
+        compiler = self._build().query.get_compiler(connection=_database())
         sql, parameters = compiler.as_sql()
         return _Built(sql, list(parameters), _maker(compiler))
 
@@ -80,7 +86,7 @@ class Change:
 
     def count(self, **values: Any) -> int:
         """Change the rows. Returns how many there were."""
-        with connection.cursor() as cursor:
+        with _database().cursor() as cursor:
             self._built.execute(cursor, values)
             return int(cursor.rowcount)
 
@@ -88,8 +94,8 @@ class Change:
     def _built(self) -> _Built:
         query = self._build().query.chain(UpdateQuery)
         query.add_update_values(self._changes)
-        sql, parameters = query.get_compiler(connection=connection).as_sql()
-        return _Built(sql, list(parameters), tuple)
+        sql, parameters = query.get_compiler(connection=_database()).as_sql()
+        return _Built(sql, list(parameters), _nothing)
 
 
 def insert(instance: models.Model, *, unless_there: bool = False) -> bool:
@@ -98,22 +104,22 @@ def insert(instance: models.Model, *, unless_there: bool = False) -> bool:
     Returns whether it was inserted.
     """
     sql, fields = _insertion(type(instance), unless_there)
-    values = [field.get_db_prep_save(field.pre_save(instance, add=True), connection) for field in fields]
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
+    with _database().cursor() as cursor:
+        database = cursor.db
+        cursor.execute(sql, [field.get_db_prep_save(field.pre_save(instance, True), database) for field in fields])
         inserted = cursor.fetchone()
     if inserted is None:
         return False
     if instance.pk is None:
         (instance.pk,) = inserted
-    instance._state.adding, instance._state.db = False, connection.alias
+    instance._state.adding, instance._state.db = False, database.alias
     return True
 
 
 @cache
 def _insertion(model: type[models.Model], unless_there: bool) -> tuple[str, list[Any]]:  # noqa: FBT001 - a cache key
     fields = [field for field in model._meta.local_concrete_fields if not isinstance(field, models.AutoField)]
-    quote = connection.ops.quote_name
+    quote = _database().ops.quote_name
     columns = ", ".join(quote(str(field.column)) for field in fields)
     places = ", ".join(["%s"] * len(fields))
     sql = f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES ({places})"  # noqa: S608 - names of our models
@@ -121,31 +127,40 @@ def _insertion(model: type[models.Model], unless_there: bool) -> tuple[str, list
     return f"{sql} {conflict}RETURNING {quote(str(model._meta.pk.column))}", fields
 
 
-def _filled(parameter: Parameter, values: dict[str, Any]) -> Any:
-    return parameter.output_field.get_db_prep_value(values[parameter.name], connection, prepared=False)
+def _database() -> Any:
+    """This thread's connection itself: `django.db.connection` looks it up anew at each attribute."""
+    return connections[DEFAULT_DB_ALIAS]
 
 
-def _maker(compiler: Any) -> Callable[[list[Any]], Any]:
+def _maker(compiler: Any) -> Callable[[list[Any], Any], Any]:
     """What django.db.models.query.ModelIterable, or ValuesListIterable, does with a row of this compiled query."""
     converters = list(compiler.get_converters([column for column, *_ in compiler.select]).items())
 
-    def converted(row: list[Any]) -> list[Any]:
+    def converted(row: list[Any], database: Any) -> list[Any]:
         for position, (steps, expression) in converters:
             for convert in steps:
-                row[position] = convert(row[position], expression, connection)
+                row[position] = convert(row[position], expression, database)
         return row
 
     if not compiler.query.default_cols:
-        return lambda row: tuple(converted(row))
+        return lambda row, database: tuple(converted(row, database))
     about = compiler.klass_info
     first, last = about["select_fields"][0], about["select_fields"][-1] + 1
-    names = [column.target.attname for column, *_ in compiler.select[first:last]]
-    relations = get_related_populators(about, compiler.select, connection.alias)  # type: ignore[call-arg]  # the stubs know a later Django
+    select, alias = compiler.select, DEFAULT_DB_ALIAS
+    names = [column.target.attname for column, *_ in select[first:last]]
+    relations = get_related_populators(about, select, alias)  # type: ignore[call-arg]  # stubs of a later Django
+    annotations = list(compiler.annotation_col_map.items())
 
-    def make(row: list[Any]) -> Any:
-        made = about["model"].from_db(connection.alias, names, converted(row)[first:last])
+    def make(row: list[Any], database: Any) -> Any:
+        made = about["model"].from_db(alias, names, converted(row, database)[first:last])
         for relation in relations:
             relation.populate(row, made)
+        for name, position in annotations:
+            setattr(made, name, row[position])
         return made
 
     return make
+
+
+def _nothing(row: list[Any], database: Any) -> None:
+    """What a change yields."""

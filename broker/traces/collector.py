@@ -37,6 +37,8 @@ class Collector:
             self.entries.append(entry)
 
     def _cut(self, value: object, chars: int = VALUE_CHARS) -> str:
+        if type(value) is str and value.isascii():
+            return value[:chars]
         try:
             text = str(value)
         except Exception:  # noqa: BLE001 - whatever a foreign object raises, the attempt goes on
