@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, Subquery
+from django.db.models import Exists
 
 from broker import limits
 from broker.directory.models import Person
@@ -22,16 +22,14 @@ from broker.keys.models import SigningKey
 from broker.keys.services import public_keys
 from broker.keys.values import Expectation, VerifiedClaims
 from broker.registry.cache import parties
-from broker.registry.flows import FlowQuestion, still_permits
-from broker.registry.models import Client, Flow, IdentityProvider, RegistryVersion, Resource
-from broker.registry.services import find_resource, identity_provider_of
+from broker.registry.models import Client, IdentityProvider, Resource
+from broker.registry.services import find_resource
 from broker.statements import Parameter, Read
 from broker.tokens.backing import Backing, check_backing, registry_version
 from broker.tokens.clients import find_named_client
 from broker.tokens.errors import InvalidToken
 from broker.tokens.issuing import ACCESS_TOKEN_TYPE, userinfo_audience
 from broker.tokens.models import Grant, RevokedToken
-from broker.tokens.standing import OFFLINE, NoLongerStands, Standing, check_standing
 from broker.traces.collector import Collector
 
 SKEW = timedelta(seconds=5)
