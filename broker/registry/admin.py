@@ -14,10 +14,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.admin import ModelAdmin, StackedInline, TabularInline
+from unfold.admin import StackedInline, TabularInline
 from unfold.decorators import action
 
 from broker.registry import forms
+from broker.registry.flow_admin import FlowAdmin
 from broker.registry.forms import PartyForm
 from broker.registry.models import (
     Application,
@@ -361,31 +362,7 @@ class ResourceAdmin(PartyAdmin):
         return "\n".join(forms.scope_lines(resource))
 
 
-@admin.register(Flow)
-class FlowAdmin(ModelAdmin):
-    """Flows as they are recorded; they are changed by configuration, which names who approved."""
-
-    list_display = ("client", "grant", "resource", "state", "owner", "expires_shown")
-    list_filter = ("state", "grant", "impersonation")
-    list_select_related = ("client", "resource")
-    search_fields = ("client__client_id", "resource__identifier", "owner", "purpose")
-
-    @admin.display(description="expires", ordering="expires")
-    def expires_shown(self, flow: Flow) -> SafeString | str:
-        """The date, with the days left."""
-        if flow.expires is None:
-            return "open"
-        midnight = datetime.combine(flow.expires, datetime.min.time(), timezone.now().tzinfo)
-        return _days_left(midnight)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+admin.site.register(Flow, FlowAdmin)
 
 
 def _is_openid(identity_provider: IdentityProvider | None) -> bool:

@@ -18,7 +18,7 @@ class FlowHandler:
         flow = Flow.objects.select_for_update().filter(pk=subject_id, state=Flow.State.PROPOSED).first()
         if flow is None:
             return None
-        standing = standing_flow(flow)
+        standing = standing_flow(flow, locked=True)
         key = {"client": flow.client_id, "grant": flow.grant, "resource": flow.resource_id}
         return key | {"after": _columns(flow), "before": _columns(standing) if standing else None}
 
