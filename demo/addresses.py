@@ -28,39 +28,39 @@ class Addresses:
         """A companion's port."""
         return self.port + 1 + list(NAMES).index(name)
 
+    def address_of(self, name: str) -> str:
+        """Where people find the broker, or one of the companions."""
+        return f"http://localhost:{self.port if name == 'broker' else self.port_of(name)}"
+
     @property
     def broker(self) -> str:
-        return _address(self.port)
+        return self.address_of("broker")
 
     @property
     def identity_provider(self) -> str:
-        return _address(self.port_of("identity_provider"))
+        return self.address_of("identity_provider")
 
     @property
     def crm(self) -> str:
-        return _address(self.port_of("crm"))
+        return self.address_of("crm")
 
     @property
     def hr(self) -> str:
-        return _address(self.port_of("hr"))
+        return self.address_of("hr")
 
     @property
     def globex(self) -> str:
-        return _address(self.port_of("globex"))
+        return self.address_of("globex")
 
     @property
     def erp(self) -> str:
-        return _address(self.port_of("erp"))
+        return self.address_of("erp")
 
     def readdress(self, text: str) -> str:
         """`text` with the default port's addresses replaced by ours."""
         usual = Addresses(DEFAULT_PORT)
         for name in ("broker", *NAMES):
-            text = text.replace(getattr(usual, name), f"\0{name}\0")
+            text = text.replace(usual.address_of(name), f"\0{name}\0")
         for name in ("broker", *NAMES):
-            text = text.replace(f"\0{name}\0", getattr(self, name))
+            text = text.replace(f"\0{name}\0", self.address_of(name))
         return text
-
-
-def _address(port: int) -> str:
-    return f"http://localhost:{port}"

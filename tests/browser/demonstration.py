@@ -7,8 +7,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from demo.addresses import Addresses
+from demo.addresses import NAMES, Addresses
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,6 +30,12 @@ class Demonstration:
         assert base, f"the announcement does not say where to click:\n{said}"
         passwords = dict(re.findall(r"^ +(\S+@\S+) +(\S+)$", said, re.MULTILINE))
         return cls(Addresses(int(base[1])), passwords=passwords, folder=folder)
+
+    @property
+    def hosts(self) -> set[str]:
+        """The hosts that a page may ask for anything."""
+        addresses = [self.addresses.address_of(name) for name in ("broker", *NAMES)]
+        return {str(urlsplit(address).hostname) for address in addresses}
 
     @property
     def broker(self) -> str:

@@ -1,23 +1,24 @@
 #!/bin/sh
-# `make test-browser`: installs Chromium where it is missing (Debian, root), starts the demonstration on free ports and
-# drives it. Arguments go to pytest. The pictures are in shots/.
+# `make test-browser`: installs Chromium and certutil where they are missing (Debian, root), starts the demonstration on
+# free ports and drives it. Arguments go to pytest. The pictures are in shots/.
 set -eu
 cd "$(dirname "$0")/../.."
 
-if ! command -v chromium >/dev/null; then
+if ! command -v chromium >/dev/null || ! command -v certutil >/dev/null; then
+	packages="chromium fonts-dejavu-core libnss3-tools"
 	if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-		echo "test-browser: not installed: chromium. As root: apt-get install --no-install-recommends chromium" >&2
+		echo "test-browser: not installed: chromium or certutil. As root: apt-get install $packages" >&2
 		exit 1
 	fi
-	echo "Installing chromium …"
+	echo "Installing $packages …"
 	log=$(mktemp)
 	{
 		apt-get update -qq &&
 			DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq --no-install-recommends \
-				chromium fonts-dejavu-core
+				$packages
 	} >"$log" 2>&1 || {
 		tail -n 5 "$log" >&2
-		echo "test-browser: apt-get could not install chromium" >&2
+		echo "test-browser: apt-get could not install $packages" >&2
 		exit 1
 	}
 	rm -f "$log"

@@ -7,16 +7,7 @@ import pytest
 from playwright.sync_api import Request, expect
 
 from tests.browser.demonstration import Demonstration
-from tests.browser.visitor import Visitor, find_row, text_of
-
-SEND_AGAIN = """([url, fields]) => {
-    const make = (kind, properties) => Object.assign(document.createElement(kind), properties);
-    const inputs = Object.entries(fields).map(([name, value]) => make("input", { type: "hidden", name, value }));
-    const form = make("form", { method: "post", action: url });
-    form.append(...inputs);
-    document.body.append(form);
-    form.submit();
-}"""
+from tests.browser.visitor import SEND_FORM, Visitor, find_row, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +103,7 @@ def test_an_answer_that_is_sent_twice_is_refused(visitor: Visitor, demonstration
     visitor.sign_on(demonstration.crm)
     visitor.page.goto(f"{demonstration.identity_provider}/faults")
     (answer,) = answers
-    visitor.page.evaluate(SEND_AGAIN, [answer.url, answer.post_data_json])
+    visitor.page.evaluate(SEND_FORM, [answer.url, answer.post_data_json])
     visitor.page.wait_for_url(f"{demonstration.broker}/**")
     assert text_of(visitor.page, "Code") == "saml.replayed"
     visitor.look("refusal-replayed")

@@ -34,6 +34,15 @@ SETTLE = """async scheme => {
     await Promise.all(document.getAnimations().map(animation => animation.finished));
 }"""
 """Gives the console, which has a switch of its own, its colours; returns when nothing moves any more."""
+SEND_FORM = """([url, fields]) => {
+    const make = (kind, properties) => Object.assign(document.createElement(kind), properties);
+    const inputs = Object.entries(fields).map(([name, value]) => make("input", { type: "hidden", name, value }));
+    const form = make("form", { method: "post", action: url });
+    form.append(...inputs);
+    document.body.append(form);
+    form.submit();
+}"""
+"""Sends a form from this page, as any site may: [address, fields]."""
 FOCUS_SHOWS = """() => {
     const focused = document.activeElement;
     const look = () => [focused, focused.parentElement].map(element => {
@@ -155,7 +164,7 @@ class Visitor:
         self._find(f"a script failed: {failed.error}", failed.page.url if failed.page else "")
 
     def _note_request(self, request: Request) -> None:
-        if urlsplit(request.url).hostname not in {"localhost", "127.0.0.1", None}:
+        if urlsplit(request.url).hostname not in {*self.demonstration.hosts, None}:
             self._find(f"asked for {request.url}", request.frame.url)
 
     def _note_response(self, response: Response) -> None:
