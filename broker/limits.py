@@ -146,6 +146,14 @@ DPOP_NONCE_WINDOW = timedelta(minutes=5)
 """A nonce is good in its window and the next."""
 PUSHED_REQUEST_LIFETIME = timedelta(seconds=90)
 """How long a pushed authorization request waits for its browser."""
+SUBJECT_TOKEN_CHARS = 48 * 1024
+"""A token that is presented to be exchanged, or an assertion: a SAML assertion in base64 is longer than any of ours."""
+EXCHANGES = 3
+"""Tokens that were exchanged one for the other, and clients that act one for the other (RFC 8693 section 4.1)."""
+FOREIGN_SUBJECT_AGE = timedelta(minutes=10)
+"""How long after it was made another house's token still says here who somebody is."""
+FOREIGN_SUBJECT_LIFETIME = timedelta(hours=24)
+"""From its iat to its exp; it is no reason to refuse one that its age bounds."""
 SERVICE_GRANT_LIFETIME = timedelta(days=90)
 """How long the family of a service's tokens for one resource is kept after its last day of use."""
 LOGOUT_REQUEST_LIFETIME = timedelta(minutes=15)

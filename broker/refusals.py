@@ -606,7 +606,7 @@ CATALOGUE: tuple[Refusal, ...] = (
         400,
         "This grant_type is not offered.",
         _APP,
-        "Use authorization_code or refresh_token.",
+        "Use one of grant_types_supported in our metadata.",
     ),
     Refusal(
         "oauth.unauthorized_client",
@@ -618,9 +618,9 @@ CATALOGUE: tuple[Refusal, ...] = (
     Refusal(
         "oauth.invalid_grant",
         400,
-        "The code or refresh token is not valid.",
+        "The code, refresh token or assertion is not valid.",
         _APP,
-        "Start a new sign-on; a code works once and for 60 seconds.",
+        "Start a new sign-on; a code works once and for 60 seconds. The trace names what an assertion lacks.",
     ),
     Refusal(
         "oauth.invalid_token",
@@ -663,6 +663,27 @@ CATALOGUE: tuple[Refusal, ...] = (
         "This client cannot have a token for this resource.",
         _APP,
         "Name one registered resource for which the client has an approved flow; the trace names the reason.",
+    ),
+    Refusal(
+        "oauth.subject_token",
+        400,
+        "The subject_token cannot be exchanged.",
+        _APP,
+        "Send a token that is live, of the type that subject_token_type names, and meant for this client.",
+    ),
+    Refusal(
+        "oauth.actor_token",
+        400,
+        "The actor_token does not prove an actor of this exchange.",
+        _APP,
+        "Send a live access token of the client that acts; the trace names the reason.",
+    ),
+    Refusal(
+        "oauth.delegation",
+        400,
+        "This client may not act for the subject of the token.",
+        _APP,
+        "The subject_token names who acts or may act, or was exchanged too often; the trace says which.",
     ),
     # JWTs of others and our own (broker/keys/jose.py)
     Refusal("jwt.malformed", 401, "The token is not a well-formed JWT.", _APP, "Send the token unchanged."),

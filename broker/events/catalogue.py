@@ -28,6 +28,7 @@ IDENTITY_UNLINKED = EventType("identity.unlinked", _WARNING, "A linked identity 
 CODE_ISSUED = EventType("code.issued", _NOTICE, "An authorization code was issued.")
 TOKEN_ISSUED = EventType("token.issued", _NOTICE, "Tokens were issued to a client.")
 TOKEN_REFRESHED = EventType("token.refreshed", _NOTICE, "Tokens were refreshed.")
+TOKEN_EXCHANGED = EventType("token.exchanged", _NOTICE, "A token was exchanged for one of a further resource.")
 TOKEN_REFUSED = EventType("token.refused", _WARNING, "A token, userinfo or authorization request was refused.")
 GRANT_REVOKED = EventType("grant.revoked", _ALERT, "A grant with all its tokens was revoked.")
 PARTY_CREATED = EventType(

@@ -97,13 +97,15 @@ def unverified_audience(token: str, *, max_bytes: int) -> frozenset[str]:
 
     Raises BrokerError (jwt.*).
     """
-    opening = _Opening(token, max_bytes)
-    check_size(opening)
-    check_shape(opening)
-    claims = _read_claims(opening.payload)
-    if not FORMS["aud"](claims.get("aud")):
-        raise BrokerError("jwt.claim", detail="aud", expected="aud in its form")
-    return audience_of(claims)
+    return audience_of(_unverified_claims(token, "aud", max_bytes=max_bytes))
+
+
+def unverified_issuer(token: str, *, max_bytes: int) -> str:
+    """The issuer that a token claims, unverified: to find whose rules `verify` shall apply, and for nothing else.
+
+    Raises BrokerError (jwt.*).
+    """
+    return str(_unverified_claims(token, "iss", max_bytes=max_bytes)["iss"])
 
 
 def unverified_kid(token: str, *, max_bytes: int) -> str:
@@ -261,6 +263,17 @@ def _read_header(raw: bytes) -> dict[str, Any]:
         return read_object(raw)
     except NotStrictJson as error:
         raise BrokerError("jwt.malformed", detail=f"header: {error}") from error
+
+
+def _unverified_claims(token: str, needed: str, *, max_bytes: int) -> dict[str, Any]:
+    """The claims of a token whose signature nobody has looked at; `needed` stands there in its form."""
+    opening = _Opening(token, max_bytes)
+    check_size(opening)
+    check_shape(opening)
+    claims = _read_claims(opening.payload)
+    if not FORMS[needed](claims.get(needed)):
+        raise BrokerError("jwt.claim", detail=needed, expected=f"{needed} in its form")
+    return claims
 
 
 def _read_claims(payload: bytes) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from django.db.models import F
 
 from broker import limits
 from broker.registry.models import RegistryVersion
+from broker.statements import Read
 
 T = TypeVar("T")
 ENTRIES_MAX = 10_000
@@ -58,6 +59,11 @@ class PartyCache:
                 self._entries.clear()
                 self._version = version
 
+    def catch_up(self) -> None:
+        """Read the registry's version: what is found in the memory from here on is not older than this moment."""
+        (version,) = _VERSION.first() or (0,)
+        self.follow(version)
+
     def forget(self) -> None:
         """Forget everything, and ask for the version at the next use."""
         with self._lock:
@@ -70,7 +76,7 @@ class PartyCache:
         if now - self._checked_at < limits.REGISTRY_POLL_INTERVAL.total_seconds():
             return
         try:
-            version = RegistryVersion.objects.filter(pk=1).values_list("number", flat=True).first() or 0
+            (version,) = _VERSION.first() or (0,)
         except (InterfaceError, OperationalError):
             if self._version is None or connection.in_atomic_block:
                 raise
@@ -79,6 +85,7 @@ class PartyCache:
         self.follow(version)
 
 
+_VERSION = Read[tuple[int]](lambda: RegistryVersion.objects.filter(pk=1).order_by().values_list("number"))
 parties = PartyCache()
 
 

@@ -35,6 +35,24 @@ class InvalidRequest(OAuthError):
     error, public_code = "invalid_request", "oauth.invalid_request"
 
 
+class SubjectTokenRefused(InvalidRequest):
+    """The subject_token is invalid or unacceptable (RFC 8693 section 2.2.2)."""
+
+    public_code = "oauth.subject_token"
+
+
+class ActorTokenRefused(InvalidRequest):
+    """The actor_token is invalid or unacceptable (RFC 8693 section 2.2.2)."""
+
+    public_code = "oauth.actor_token"
+
+
+class DelegationRefused(InvalidRequest):
+    """The tokens are good, and this client may not act for their subject (RFC 8693 sections 4.1 and 4.4)."""
+
+    public_code = "oauth.delegation"
+
+
 class InvalidClient(OAuthError):
     """The client did not authenticate (RFC 6749 section 5.2)."""
 

@@ -16,6 +16,8 @@ from broker.tokens.errors import InvalidRequest
 from broker.tokens.printable import is_printable
 
 FORM_TYPE = "application/x-www-form-urlencoded"
+TOKENS = frozenset({"subject_token", "assertion"})
+"""Parameters that hold another house's token, which may be longer than any of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ def read_form(request: HttpRequest) -> dict[str, str]:
             raise InvalidRequest("repeated", detail=name[:100], expected="once", actual="more than once")
         if not is_printable(name) or not is_printable(value):
             raise InvalidRequest("characters", detail="a control character", expected="printable text")
-        if len(value) > limits.PARAMETER_CHARS:
-            raise InvalidRequest("too_long", detail=name[:100], expected=limits.PARAMETER_CHARS, actual=len(value))
+        longest = limits.SUBJECT_TOKEN_CHARS if name in TOKENS else limits.PARAMETER_CHARS
+        if len(value) > longest:
+            raise InvalidRequest("too_long", detail=name[:100], expected=longest, actual=len(value))
         form[name] = value
     return {name: value for name, value in form.items() if value}

@@ -278,3 +278,16 @@ def test_grants_are_kept_for_their_retention():
 def test_discovery_may_be_kept_for_its_time():
     answer = Http().get("/.well-known/openid-configuration")
     assert answer["Cache-Control"] == f"public, max-age={int(limits.DISCOVERY_MAX_AGE.total_seconds())}"
+
+
+def test_a_token_of_another_house_may_be_longer_than_other_parameters():
+    def asked(name, length):
+        request = RequestFactory().post("/", f"{name}={'a' * length}", content_type="application/x-www-form-urlencoded")
+        return read_form(request)
+
+    for name in ("subject_token", "assertion"):
+        assert asked(name, limits.SUBJECT_TOKEN_CHARS)
+        with pytest.raises(InvalidRequest):
+            asked(name, limits.SUBJECT_TOKEN_CHARS + 1)
+    with pytest.raises(InvalidRequest):
+        asked("actor_token", limits.PARAMETER_CHARS + 1)

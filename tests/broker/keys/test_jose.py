@@ -528,13 +528,25 @@ def test_an_unverified_audience_of_another_form_is_refused(aud, claims):
     assert caught.value.code == "jwt.claim"
 
 
+def test_the_unverified_issuer_is_read_from_any_token(claims):
+    assert jose.unverified_issuer(forge({"alg": "none"}, claims(iss="i"), unsigned), max_bytes=1000) == "i"
+
+
+@pytest.mark.parametrize("iss", [..., None, 5, ["i"], {}, ""])
+def test_an_unverified_issuer_of_another_form_is_refused(iss, claims):
+    with pytest.raises(BrokerError) as caught:
+        jose.unverified_issuer(forge({"alg": "none"}, claims(iss=iss), unsigned), max_bytes=1000)
+    assert caught.value.code == "jwt.claim"
+
+
+@pytest.mark.parametrize("read", [jose.unverified_audience, jose.unverified_issuer])
 @pytest.mark.parametrize(
     ("token", "code"),
     [("a.b", "jwt.malformed"), (f"e30.{b64(b'[]')}.e30", "jwt.malformed"), ("x" * 99, "jwt.too_large")],
 )
-def test_an_unverified_audience_of_a_broken_token_is_refused(token, code):
+def test_unverified_claims_of_a_broken_token_are_refused(read, token, code):
     with pytest.raises(BrokerError) as caught:
-        jose.unverified_audience(token, max_bytes=98)
+        read(token, max_bytes=98)
     assert caught.value.code == code
 
 
