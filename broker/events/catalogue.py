@@ -31,6 +31,12 @@ TOKEN_REFRESHED = EventType("token.refreshed", _NOTICE, "Tokens were refreshed."
 TOKEN_EXCHANGED = EventType("token.exchanged", _NOTICE, "A token was exchanged for one of a further resource.")
 TOKEN_REFUSED = EventType("token.refused", _WARNING, "A token, userinfo or authorization request was refused.")
 GRANT_REVOKED = EventType("grant.revoked", _ALERT, "A grant with all its tokens was revoked.")
+TOKEN_REVOKED = EventType(
+    "token.revoked", _NOTICE, "A service gave one access token back; it ended with what was exchanged from it."
+)
+HOLDINGS_REVOKED = EventType(
+    "holdings.revoked", _ALERT, "Everything that a client or a person held was revoked; the details count it."
+)
 PARTY_CREATED = EventType(
     "party.created", _NOTICE, "An organisation, provider, application, client, resource or flow was registered."
 )
