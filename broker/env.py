@@ -280,6 +280,9 @@ def database(environment: Environment, var: Path) -> dict[str, Any]:
             # Seconds that a request waits for a connection: a database that is away is said at once, not after a queue.
             "pool": {"min_size": 1, "max_size": 16, "timeout": 1},
             "connect_timeout": 3,
+            # A statement that a connection has seen before is not planned again.
+            "server_side_binding": True,
+            "prepare_threshold": 5,
             "options": "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=15000",
             **{key: values[-1] for key, values in parse_qs(parts.query).items()},
         },
