@@ -11,6 +11,7 @@ from broker.registry import values
 from broker.registry.cache import parties
 from broker.registry.models import Client, Domain, Flow, HomeRealmDomain, IdentityProvider, Resource, ServiceProvider
 from broker.registry.values import BadValue
+from broker.statements import Parameter, Read
 
 
 def find_identity_provider(slug: str) -> IdentityProvider | None:
@@ -19,13 +20,7 @@ def find_identity_provider(slug: str) -> IdentityProvider | None:
         return None
     return parties.get(
         ("identity_provider", slug),
-        lambda: (
-            IdentityProvider.objects.select_related("organisation")
-            .defer("metadata")
-            .filter(slug=slug, retired_at=None)
-            .order_by()
-            .first()
-        ),
+        lambda: _IDENTITY_PROVIDER.first(slug=slug),
     )
 
 
@@ -78,13 +73,9 @@ def find_home_realm(domain: str) -> IdentityProvider | None:
         return None
     slug = parties.get(
         ("home_realm", domain.lower()),
-        lambda: (
-            HomeRealmDomain.objects.filter(name=domain.lower(), identity_provider__retired_at=None)
-            .values_list("identity_provider__slug", flat=True)
-            .first()
-        ),
+        lambda: _HOME_REALM.first(name=domain.lower()),
     )
-    found = find_identity_provider(slug) if slug else None
+    found = find_identity_provider(slug[0]) if slug else None
     return found if found and found.is_in_use else None
 
 
@@ -105,11 +96,7 @@ def proved_domains(organisation_id: int) -> frozenset[str]:
     """The domains, in lower case, for which the organisation's identity providers may speak."""
     return parties.get(
         ("proved_domains", organisation_id),
-        lambda: frozenset(
-            Domain.objects.filter(organisation_id=organisation_id, proved_at__isnull=False).values_list(
-                "name", flat=True
-            )
-        ),
+        lambda: frozenset(name for (name,) in _PROVED_DOMAINS.rows(organisation=organisation_id)),
     )
 
 
@@ -119,7 +106,7 @@ def find_service_provider(entity_id: str) -> ServiceProvider | None:
         return None
     return parties.get(
         ("service_provider", entity_id),
-        lambda: ServiceProvider.objects.select_related("application").filter(entity_id=entity_id).order_by().first(),
+        lambda: _SERVICE_PROVIDER.first(entity_id=entity_id),
     )
 
 
@@ -156,3 +143,34 @@ def _can_be(judge: Callable[[str], str], text: str) -> bool:
     except BadValue:
         return False
     return True
+
+
+_IDENTITY_PROVIDER = Read[IdentityProvider](
+    lambda: (
+        IdentityProvider.objects.select_related("organisation")
+        .defer("metadata")
+        .filter(slug=Parameter(IdentityProvider, "slug"), retired_at=None)
+        .order_by()
+    )
+)
+_HOME_REALM = Read[tuple[str]](
+    lambda: (
+        HomeRealmDomain.objects.filter(name=Parameter(HomeRealmDomain, "name"), identity_provider__retired_at=None)
+        .order_by()
+        .values_list("identity_provider__slug")
+    )
+)
+_PROVED_DOMAINS = Read[tuple[str]](
+    lambda: (
+        Domain.objects.filter(organisation=Parameter(Domain, "organisation"), proved_at__isnull=False)
+        .order_by()
+        .values_list("name")
+    )
+)
+_SERVICE_PROVIDER = Read[ServiceProvider](
+    lambda: (
+        ServiceProvider.objects.select_related("application")
+        .filter(entity_id=Parameter(ServiceProvider, "entity_id"))
+        .order_by()
+    )
+)

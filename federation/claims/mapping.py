@@ -6,12 +6,22 @@ from dataclasses import dataclass
 from broker.directory.services import has_room_for
 from broker.registry.cache import parties
 from broker.registry.models import IdentityProvider
-from federation.claims.models import ClaimMapping, ContextMapping
+from broker.statements import Parameter, Read
 from federation.saml.attribute_names import NAMES_OF_CLAIM
 
 SINGLE_VALUED = frozenset({"email", "eppn", "name", "given_name", "family_name"})
 GRANTING = frozenset({"groups", "roles", "entitlement", "affiliation", "scoped_affiliation"})
 """Claims by which applications grant something: many identity providers leave them out when nothing is left of them."""
+
+_Mappings = tuple[dict[str, list[str]] | None, dict[str, str] | None]
+"""The claims and the contexts; None where there are none."""
+_OWN = Read[_Mappings](
+    lambda: (
+        IdentityProvider.objects.filter(id=Parameter(IdentityProvider, "id"))
+        .order_by()
+        .values_list("claim_mapping__claims", "context_mapping__contexts")
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +75,16 @@ def map_claims(
 
 def own_mapping(identity_provider: IdentityProvider) -> dict[str, list[str]]:
     """The mapping that operators gave this identity provider: {claim: [attribute names, best first]}."""
-    return parties.get(
-        ("claim_mapping", identity_provider.pk),
-        lambda: (
-            ClaimMapping.objects.filter(identity_provider=identity_provider).values_list("claims", flat=True).first()
-            or {}
-        ),
-    )
+    return _own(identity_provider)[0] or {}
 
 
 def own_contexts(identity_provider: IdentityProvider) -> dict[str, str]:
     """What operators say this identity provider's authentication contexts mean: {its name: level}."""
-    return parties.get(
-        ("context_mapping", identity_provider.pk),
-        lambda: (
-            ContextMapping.objects.filter(identity_provider=identity_provider)
-            .values_list("contexts", flat=True)
-            .first()
-            or {}
-        ),
-    )
+    return _own(identity_provider)[1] or {}
+
+
+def _own(identity_provider: IdentityProvider) -> _Mappings:
+    return parties.get(("mappings", identity_provider.pk), lambda: _OWN.first(id=identity_provider.pk) or (None, None))
 
 
 def _clean(values: tuple[str, ...]) -> tuple[str, ...]:
