@@ -1,7 +1,7 @@
 """Sending the browser on."""
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import HttpResponse
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.encoding import iri_to_uri
 
@@ -22,17 +22,18 @@ class SeeOther(HttpResponse):
         super().__init__(status=303, headers={"Location": iri_to_uri(url)})
 
 
-def send(request: HttpRequest, answer: Answer) -> HttpResponse:
+def send(answer: Answer) -> HttpResponse:
     """Redirect to the answer's address, or post its fields there."""
     if answer.fields is None:
         return no_store(SeeOther(answer.url))
-    return no_store(render(request, "signon/post_form.html", {"url": answer.url, "fields": dict(answer.fields)}))
+    page = render_to_string("signon/post_form.html", {"url": answer.url, "fields": dict(answer.fields)})
+    return no_store(HttpResponse(page))
 
 
-def follow(request: HttpRequest, step: Step, *, browser: str) -> HttpResponse:
+def follow(step: Step, *, browser: str) -> HttpResponse:
     """Carry out a step: on to the next site, or to the page that asks; with the cookies that belong to it."""
     if step.answer is not None:
-        response = send(request, step.answer)
+        response = send(step.answer)
     else:
         assert step.login is not None  # noqa: S101 - a step has an answer or asks the person of a stored login
         response = no_store(SeeOther(f"{reverse('choose_identity_provider')}?flow={step.login.relay_state}"))

@@ -33,7 +33,7 @@ def authorize(request: HttpRequest, attempt: Attempt) -> HttpResponse:
         asked = oidc.read(dict(parameters.lists()), collector=attempt.trace)
     except AuthorizationRefused as error:
         attempt.save_refusal(error)
-        return send(request, oidc.refuse_request(error))
+        return send(oidc.refuse_request(error))
     session = find_live_session(cookies.session_handle(request), now=timezone.now())
     browser = cookies.flow_browser(request) or cookies.new_browser()
     try:
@@ -42,5 +42,5 @@ def authorize(request: HttpRequest, attempt: Attempt) -> HttpResponse:
         if not services.may_be_told(error):
             raise
         attempt.save_refusal(error)
-        return send(request, services.refuse(asked.asked, error))
-    return follow(request, step, browser=browser)
+        return send(services.refuse(asked.asked, error))
+    return follow(step, browser=browser)

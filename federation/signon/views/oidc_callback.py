@@ -37,8 +37,8 @@ def callback(request: HttpRequest, attempt: Attempt, slug: str) -> HttpResponse:
         if not services.may_be_told(error):
             raise
         attempt.save_refusal(error)
-        return send(request, services.refuse(attempt.asked, error))
-    return follow(request, step, browser="")
+        return send(services.refuse(attempt.asked, error))
+    return follow(step, browser="")
 
 
 def find_openid_provider(slug: str) -> IdentityProvider:

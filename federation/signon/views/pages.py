@@ -88,7 +88,7 @@ def choose_identity_provider(request: HttpRequest, attempt: Attempt) -> HttpResp
             slug = found.slug if found else ""
             problem = "" if found else "No sign-on is known for this e-mail address. Check it, or choose below."
         if slug:
-            return follow(request, services.choose(login, slug=slug, attempt=attempt), browser=browser)
+            return follow(services.choose(login, slug=slug, attempt=attempt), browser=browser)
     search = plain(parameters.get("search", "")).strip()[:100]
     choices = list_choices(search)
     context = {

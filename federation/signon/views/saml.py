@@ -47,8 +47,8 @@ def assertion_consumer(request: HttpRequest, attempt: Attempt, slug: str) -> Htt
         if not services.may_be_told(error):
             raise
         attempt.save_refusal(error)
-        return send(request, services.refuse(attempt.asked, error))
-    return follow(request, step, browser="")
+        return send(services.refuse(attempt.asked, error))
+    return follow(step, browser="")
 
 
 @require_GET
@@ -65,7 +65,7 @@ def complete_arrival(request: HttpRequest, attempt: Attempt, slug: str) -> HttpR
         session=find_live_session(cookies.session_handle(request), now=timezone.now()),
         attempt=attempt,
     )
-    response = follow(request, step, browser="")
+    response = follow(step, browser="")
     cookies.forget_arrival(response)
     return response
 

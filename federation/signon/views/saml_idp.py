@@ -36,7 +36,7 @@ def single_sign_on(request: HttpRequest, attempt: Attempt) -> HttpResponse:
         asked = saml.read(carried, trace=attempt.trace)
     except saml.RequestRefused as refused:
         attempt.application = refused.application
-        return _tell(request, refused, refused.asked, attempt)
+        return _tell(refused, refused.asked, attempt)
     if not is_post:
         return _go_on(request, asked, attempt)
     attempt.application = asked.application.slug
@@ -73,11 +73,11 @@ def _go_on(request: HttpRequest, asked: SignOnRequest, attempt: Attempt) -> Http
     try:
         step = services.begin(asked, session=session, browser=browser, attempt=attempt)
     except BrokerError as error:
-        return _tell(request, error, asked.asked, attempt)
-    return follow(request, step, browser=browser)
+        return _tell(error, asked.asked, attempt)
+    return follow(step, browser=browser)
 
 
-def _tell(request: HttpRequest, error: BrokerError, asked: dict[str, Any], attempt: Attempt) -> HttpResponse:
+def _tell(error: BrokerError, asked: dict[str, Any], attempt: Attempt) -> HttpResponse:
     """Tell the application what it expects to hear; else the person, who can take it back there.
 
     A passive request shows no page at all (IsPassive, SAML core 3.4.1).
@@ -86,4 +86,4 @@ def _tell(request: HttpRequest, error: BrokerError, asked: dict[str, Any], attem
         attempt.returns_to = asked
         raise error
     attempt.save_refusal(error)
-    return send(request, services.refuse(asked, error))
+    return send(services.refuse(asked, error))

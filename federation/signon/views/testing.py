@@ -77,7 +77,7 @@ def begin_test(request: HttpRequest, attempt: Attempt) -> HttpResponse:
     browser = cookies.flow_browser(request) or cookies.new_browser()
     tests.claim_test(relay_state, browser=browser)
     login = services.find_login(relay_state, browser=browser, attempt=attempt)
-    return follow(request, tests.begin_test(login, attempt=attempt), browser=browser)
+    return follow(tests.begin_test(login, attempt=attempt), browser=browser)
 
 
 @require_safe
