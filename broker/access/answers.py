@@ -17,11 +17,12 @@ from broker import limits
 from broker.access.authentication import authenticate_caller
 from broker.access.authzen import read_body
 from broker.access.callers import EnforcingClient
-from broker.access.errors import InvalidAccessRequest
+from broker.access.errors import InvalidAccessRequest, Unauthenticated
 from broker.actors import Actor
 from broker.errors import BrokerError
 from broker.http import no_store, refusal_json, trace_id_of
 from broker.tokens.attempts import Attempt
+from broker.tokens.dpop import NONCE_HEADER
 
 log = structlog.get_logger(__name__)
 REALM = "countersign"
@@ -60,8 +61,9 @@ def _answer(view: AccessView, request: HttpRequest) -> HttpResponse:
         return response
     try:
         attempt = Attempt.of(request, "decision request")
-        caller = authenticate_caller(request, attempt=attempt)
-        return JsonResponse(view(_read_body(request), caller, attempt.actor, timezone.now()))
+        now = timezone.now()
+        caller = authenticate_caller(request, attempt=attempt, now=now)
+        return JsonResponse(view(_read_body(request), caller, attempt.actor, now))
     except BrokerError as error:
         return _refusal(request, error)
     except DatabaseError as error:
@@ -100,6 +102,9 @@ def _refusal(request: HttpRequest, error: BrokerError) -> HttpResponse:
     response = JsonResponse(body, status=error.status)
     if error.status == 401:
         response["WWW-Authenticate"] = f'Basic realm="{REALM}", Bearer realm="{REALM}"'
+    if isinstance(error, Unauthenticated) and error.nonce:
+        response["WWW-Authenticate"] = f'DPoP realm="{REALM}", error="use_dpop_nonce"'
+        response[NONCE_HEADER] = error.nonce
     if error.status == 403:
         response["WWW-Authenticate"] = f'Bearer realm="{REALM}", error="insufficient_scope", scope="access.evaluate"'
     if error.status == 503:

@@ -12,3 +12,11 @@ class InvalidAccessRequest(BrokerError):
     def __init__(self, place: str, expected: str) -> None:
         super().__init__("access.invalid_request", detail=place, expected=expected)
         self.message = f"{place}: {expected} is expected."
+
+
+class Unauthenticated(BrokerError):
+    """The caller did not prove which client it is; why stands in the book. `nonce` is for its next DPoP proof."""
+
+    def __init__(self, reason: str, *, nonce: str = "") -> None:
+        super().__init__("access.unauthenticated", detail=reason)
+        self.nonce = nonce
