@@ -12,6 +12,7 @@ from broker.registry.registering import flows as registering
 from broker.registry.values import BadValue
 
 PURPOSE_CHARS = 300
+NEEDS_SECOND = "proposed: needs a second operator"
 _NEEDED = ("scopes", "purpose", "owner", "expires")
 _OWN = ("scopes", "subject_class", "impersonation", "purpose", "data_classes", "owner", "approved_by", "expires")
 
@@ -85,11 +86,15 @@ class FlowsSection(Section):
         return [("", f"{name} is missing") for name in _NEEDED if is_new and not values.get(name)]
 
     def compare(self, key: str, before: Mapping[str, Any], values: Mapping[str, Any]) -> Changes:
-        """See Section. An approval that a file cannot give is no change."""
+        """See Section. An approval that a file cannot give is no change; that one is needed is shown."""
         changes = super().compare(key, before, values)
         final = {"data_classes": (), "impersonation": False, **before, **values}
         if registering.needs_second_approval(data_classes=final["data_classes"], impersonation=final["impersonation"]):
             changes.pop("approved_by", None)
+            if changes:
+                approved_by = before.get("approved_by")
+                stands = f"approved by {approved_by}" if approved_by else "proposed" if before else None
+                changes["state"] = (stands, NEEDS_SECOND)
         return changes
 
     def create(self, key: str, values: dict[str, Any], *, actor: Actor) -> Written:
