@@ -118,7 +118,7 @@ def check_nonce(shown: Shown) -> None:
     windows = (shown.now, shown.now - limits.DPOP_NONCE_WINDOW)
     current = {value for at in windows for value in crypto.keyed_hashes(str(_window(at)), purpose=NONCE_PURPOSE)}
     nonce = shown.proof.claims.get("nonce")
-    if nonce not in current:
+    if not isinstance(nonce, str) or nonce not in current:
         raise UseNonce(
             "nonce", expected="the nonce of the DPoP-Nonce header", actual="none" if not nonce else "another"
         )

@@ -1,4 +1,4 @@
-"""The endpoint for pushed requests (RFC 9126): a client sends its request to us, and its browser brings a name of it."""
+"""Pushed authorization requests (RFC 9126): a client sends its request to us, and its browser brings a name of it."""
 
 from typing import Any
 
