@@ -293,7 +293,17 @@ structlog.configure(
 )
 
 # --- Wiring: what the ground needs from above, by dotted name ------------------------------------------------------
+# Resources of our own that take our access tokens, by path: their scopes (RFC 9728).
+PROTECTED_RESOURCES = {
+    "oauth/userinfo": ("openid", "profile", "email", "groups"),
+    "access": ("access.evaluate",),
+}
 CLAIMS_RELEASER = "federation.claims.release.release_claims"
+SUBJECT_TOKEN_VERIFIERS = {
+    "urn:ietf:params:oauth:token-type:id_token": "federation.upstream.subject_tokens.verify_id_token",
+    "urn:ietf:params:oauth:token-type:saml2": "federation.upstream.subject_tokens.verify_saml_assertion",
+    "urn:ietf:params:oauth:grant-type:jwt-bearer": "federation.upstream.subject_tokens.verify_jwt_assertion",
+}
 METADATA_READERS = {
     "identity_provider": "federation.saml.metadata.read_identity_provider",
     "service_provider": "federation.saml.metadata.read_service_provider",
@@ -318,6 +328,7 @@ CONFIG_SECTIONS = [
     "broker.registry.config.clients.SECTION",
     "broker.registry.config.flows.SECTION",
     "broker.access.points_config.SECTION",
+    "broker.access.policies_config.SECTION",
 ]
 CONFIG_KEYS = {
     ("identity_providers", "claims"): "federation.claims.config.CLAIMS",

@@ -15,6 +15,7 @@ from broker.keys.proofs import ALGORITHM_OF_KIND
 from broker.tokens.attempts import Attempt
 from broker.tokens.dpop import NONCE_HEADER, fresh_nonce, read_proof
 from broker.tokens.errors import InvalidProof, OAuthError, TemporarilyUnavailable, UseNonce
+from broker.tokens.protected_resources import metadata_address
 
 log = structlog.get_logger(__name__)
 REALM = "countersign"
@@ -33,6 +34,8 @@ class answered:  # noqa: N801 - a decorator
     methods: tuple[str, ...]
     challenge: str
     """The scheme of WWW-Authenticate: Basic for clients, Bearer for tokens."""
+    resource: str = ""
+    """The path of the protected resource that this is, as settings.PROTECTED_RESOURCES names it."""
 
     def __call__(self, view: AttemptView) -> Callable[[HttpRequest], HttpResponse]:
         @wraps(view)
@@ -100,6 +103,8 @@ class answered:  # noqa: N801 - a decorator
             parts += [f'error="{error.error}"', f'error_description="{error.refusal.meaning}"']
         if error.status == 403:
             parts.append('scope="openid"')
+        if self.resource:
+            parts.append(f'resource_metadata="{metadata_address(self.resource)}"')
         return ", ".join(parts)
 
     def _method_not_allowed(self, request: HttpRequest) -> HttpResponse:

@@ -1,20 +1,21 @@
-"""The token and userinfo endpoints, and discovery: plain views, each one service long."""
+"""The endpoints of this room, and discovery: plain views, each one service long."""
 
 import hashlib
 import json
-from typing import cast
+from typing import Any, cast
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from broker import limits
-from broker.tokens import endpoint, pushing, services
+from broker.tokens import endpoint, introspection, pushing, revocation, services
 from broker.tokens.answers import answered
 from broker.tokens.attempts import Attempt
 from broker.tokens.bearer import read_presented_token
 from broker.tokens.discovery import describe_provider
+from broker.tokens.protected_resources import describe_resource
 from broker.tokens.requests import ClientRequest, TokenRequest
 
 FLOW_HEADER = "Countersign-Flow"
@@ -36,10 +37,25 @@ def token(request: HttpRequest, attempt: Attempt) -> HttpResponse:
 
 
 @csrf_exempt
-@answered("userinfo request", methods=("GET", "POST"), challenge="Bearer")
+@answered("userinfo request", methods=("GET", "POST"), challenge="Bearer", resource="oauth/userinfo")
 def userinfo(request: HttpRequest, attempt: Attempt) -> HttpResponse:
     """GET or POST /oauth/userinfo (OpenID Connect Core 5.3). A success leaves no trace: it changes nothing."""
     return JsonResponse(services.answer_userinfo(read_presented_token(request), attempt=attempt))
+
+
+@csrf_exempt
+@answered("introspection request", methods=("POST",), challenge="Basic")
+def introspect(request: HttpRequest, attempt: Attempt) -> HttpResponse:
+    """POST /oauth/introspect (RFC 7662). A success leaves no trace and no event: it changes nothing."""
+    return JsonResponse(introspection.introspect(ClientRequest.parse(request), attempt=attempt))
+
+
+@csrf_exempt
+@answered("revocation request", methods=("POST",), challenge="Basic")
+def revoke(request: HttpRequest, attempt: Attempt) -> HttpResponse:
+    """POST /oauth/revoke (RFC 7009). The answer is the same whether there was something to revoke or not."""
+    revocation.revoke(ClientRequest.parse(request), attempt=attempt)
+    return HttpResponse()
 
 
 @csrf_exempt
@@ -52,7 +68,20 @@ def par(request: HttpRequest, attempt: Attempt) -> HttpResponse:
 @require_safe
 def discovery(request: HttpRequest) -> HttpResponse:
     """GET /.well-known/openid-configuration and /.well-known/oauth-authorization-server; no database is needed."""
-    body = json.dumps(describe_provider(), indent=1).encode()
+    return _published(request, describe_provider())
+
+
+@require_safe
+def protected_resource(request: HttpRequest, resource: str) -> HttpResponse:
+    """GET /.well-known/oauth-protected-resource/<path> (RFC 9728 section 3); no database is needed."""
+    described = describe_resource(resource)
+    if described is None:
+        raise Http404
+    return _published(request, described)
+
+
+def _published(request: HttpRequest, document: dict[str, Any]) -> HttpResponse:
+    body = json.dumps(document, indent=1).encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     response = HttpResponse(body, content_type="application/json")
     response["ETag"] = etag

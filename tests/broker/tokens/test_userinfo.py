@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.db import OperationalError
+from django.conf import settings
 from django.test import Client as Http
 from django.utils import timezone
 
@@ -75,7 +76,8 @@ def test_a_token_in_a_body_of_another_type_is_not_read(desk):
 def test_without_a_token_the_challenge_names_no_error(desk):
     response = Http().get("/oauth/userinfo")
     assert_refused(response, **INVALID_TOKEN, reason="absent")
-    assert response["WWW-Authenticate"] == 'Bearer realm="countersign"'
+    metadata = f"{settings.BROKER_BASE_URL}/.well-known/oauth-protected-resource/oauth/userinfo"
+    assert response["WWW-Authenticate"] == f'Bearer realm="countersign", resource_metadata="{metadata}"'
 
 
 def test_with_a_bad_token_the_challenge_names_the_error(desk):
