@@ -18,8 +18,10 @@ def find_named_client(raw_client_id: str) -> Client | None:
 
 
 def is_in_use(client: Client) -> bool:
-    """Whether neither the client nor its application is switched off or retired."""
+    """Whether neither the client nor its application is switched off or retired; a service may belong to none."""
     application = client.application
     if not client.enabled or client.retired_at is not None:
         return False
-    return application is not None and application.enabled and application.retired_at is None
+    if application is None:
+        return client.kind == Client.Kind.SERVICE
+    return application.enabled and application.retired_at is None

@@ -19,10 +19,13 @@ RELEASED_CLAIMS = ("name", "given_name", "family_name", "preferred_username", "e
 def describe_provider() -> dict[str, Any]:
     """The provider's metadata. Addresses come from the settings, never from the request."""
     base = settings.BROKER_BASE_URL
+    methods = [method.value for method in METHODS]
     return {
         "issuer": base,
         "authorization_endpoint": f"{base}/oauth/authorize",
         "token_endpoint": f"{base}/oauth/token",
+        "introspection_endpoint": f"{base}/oauth/introspect",
+        "revocation_endpoint": f"{base}/oauth/revoke",
         "userinfo_endpoint": f"{base}/oauth/userinfo",
         "pushed_authorization_request_endpoint": f"{base}/oauth/par",
         "jwks_uri": f"{base}/oauth/jwks",
@@ -31,7 +34,9 @@ def describe_provider() -> dict[str, Any]:
         "response_types_supported": ["code"],
         "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": list(GRANTS),
-        "token_endpoint_auth_methods_supported": [method.value for method in METHODS],
+        "token_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_methods_supported": methods,
         "code_challenge_methods_supported": ["S256"],
         "subject_types_supported": [kind.value for kind in Client.SubjectType],
         "id_token_signing_alg_values_supported": [algorithm.value for algorithm in SigningKey.Algorithm],

@@ -130,14 +130,15 @@ def verify_token(raw: str, *, now: datetime, trace: Collector, audience: str | N
     Whether it is live is another question. Raises InvalidToken.
     """
     try:
-        audience = audience or _known_audience(raw)
-        longest = limits.ACCESS_TOKEN_LIFETIME if audience == userinfo_audience() else LONGEST_LIFETIME
+        # Whose rules apply is read before the signature is verified, and whether it is one of ours only afterwards.
+        claimed = frozenset({audience}) if audience else _claimed_audience(raw)
+        longest = limits.ACCESS_TOKEN_LIFETIME if claimed == {userinfo_audience()} else LONGEST_LIFETIME
         expectation = Expectation(
             keys=public_keys(SigningKey.Use.TOKEN),
             types=frozenset({ACCESS_TOKEN_TYPE}),
             max_bytes=limits.JWT_BEARER_BYTES,
             issuer=settings.BROKER_BASE_URL,
-            audience=frozenset({audience}),
+            audience=claimed,
             greatest_age=longest,
             greatest_lifetime=longest,
             skew=SKEW,
@@ -145,18 +146,21 @@ def verify_token(raw: str, *, now: datetime, trace: Collector, audience: str | N
             required=frozenset({"sub", "client_id", "jti", "scope", "gid"}),
             now=now,
         )
-        return jose.verify(raw, expectation, collector=trace)
+        verified = jose.verify(raw, expectation, collector=trace)
+        _check_audience_known(verified.audience)
     except BrokerError as error:
         raise InvalidToken(error.code, detail=error.detail, expected=error.expected, actual=error.actual) from error
+    return verified
 
 
-def _known_audience(raw: str) -> str:
-    """The one audience that the token claims, when it is one of ours; the signature over it is verified afterwards."""
-    claimed = jose.unverified_audience(raw, max_bytes=limits.JWT_BEARER_BYTES)
-    audience = next(iter(claimed))
-    if len(claimed) == 1 and (audience == userinfo_audience() or find_resource(audience)):
-        return audience
-    raise BrokerError("jwt.audience", expected="one resource of ours", actual=", ".join(sorted(claimed)))
+def _claimed_audience(raw: str) -> frozenset[str]:
+    return jose.unverified_audience(raw, max_bytes=limits.JWT_BEARER_BYTES)
+
+
+def _check_audience_known(audience: frozenset[str]) -> None:
+    only = next(iter(audience))
+    if len(audience) != 1 or (only != userinfo_audience() and find_resource(only) is None):
+        raise BrokerError("jwt.audience", expected="one resource of ours", actual=", ".join(sorted(audience)))
 
 
 def find_live_token(verified: VerifiedClaims, *, now: datetime, trace: Collector) -> LiveToken:

@@ -16,7 +16,8 @@ from broker.tokens.bearer import PresentedToken
 from broker.tokens.errors import InvalidToken
 from broker.tokens.families import revoke_family
 from broker.tokens.issuing import release_claims, userinfo_audience
-from broker.tokens.models import AuthorizationCode, Grant
+from broker.tokens.liveness import SKEW
+from broker.tokens.models import AuthorizationCode, Grant, RevokedToken
 from broker.tokens.verification import verify_access_token
 
 
@@ -29,6 +30,15 @@ def answer_userinfo(presented: PresentedToken, *, attempt: Attempt) -> dict[str,
         raise InvalidToken("no_session", expected="a person's own sign-on", actual="none")
     claims = release_claims(live.grant, client=live.client, scopes=live.scopes)
     return claims | {"sub": live.claims["sub"]}
+
+
+def grant_named(raw_grant_id: str) -> Grant | None:
+    """The grant that a token names, whatever became of it; None when there is none."""
+    try:
+        pk = UUID(raw_grant_id)
+    except ValueError:
+        return None
+    return next(iter(Grant.objects.filter(pk=pk)[:1]), None)
 
 
 @transaction.atomic
@@ -59,8 +69,10 @@ def forget_ended(*, now: datetime) -> int:
     """Delete codes and grants, with their tokens, that ended longer ago than `limits.GRANT_RETENTION`.
 
     A redeemed code goes with its grant, so that its second use is noticed for as long as there is something to revoke.
+    A token that was revoked by itself is forgotten once it would have expired on every server's clock.
     """
     before = now - limits.GRANT_RETENTION
+    RevokedToken.objects.filter(expires_at__lt=now - SKEW).delete()
     _, of_grants = Grant.objects.filter(expires_at__lt=before).delete()
     _, of_codes = AuthorizationCode.objects.filter(grant=None, expires_at__lt=before).delete()
     return of_grants.get("tokens.Grant", 0) + of_codes.get("tokens.AuthorizationCode", 0)

@@ -15,7 +15,7 @@ from broker.keys.models import SigningKey
 from broker.keys.ring import ring
 from broker.keys.services import ensure_keys
 from broker.registry.cache import raise_version
-from broker.registry.models import Client, Domain
+from broker.registry.models import Client, Domain, Resource
 from broker.sessions.models import Participant
 from broker.tokens.authorization import issue_code
 from tests.factories import CLIENT_SECRET, make_client, make_participant
@@ -77,8 +77,15 @@ class Desk:
     def authorization(self) -> str:
         return basic(self.client.client_id, CLIENT_SECRET)
 
-    def code(self, *, scopes: tuple[str, ...] | None = None, trace_id: str = TRACE_ID, challenge: bool = True) -> str:
-        """A fresh code for the person."""
+    def code(
+        self,
+        *,
+        scopes: tuple[str, ...] | None = None,
+        trace_id: str = TRACE_ID,
+        challenge: bool = True,
+        resource: Resource | None = None,
+    ) -> str:
+        """A fresh code for the person, of which the access token is for `resource`."""
         digest = hashlib.sha256(self.verifier.encode()).digest()
         return issue_code(
             self.client,
@@ -89,6 +96,7 @@ class Desk:
             nonce=self.nonce,
             code_challenge=base64.urlsafe_b64encode(digest).rstrip(b"=").decode() if challenge else "",
             context=self.participant.session.context,
+            resource=resource,
             actor=Actor(ActorKind.PERSON, str(self.person.pk), "192.0.2.1", trace_id),
         )
 

@@ -29,6 +29,8 @@ def test_the_issuer_is_the_base_url_whatever_the_request_says():
         "jwks_uri",
         "end_session_endpoint",
         "pushed_authorization_request_endpoint",
+        "introspection_endpoint",
+        "revocation_endpoint",
     ],
 )
 def test_every_endpoint_that_is_named_answers(name):
@@ -41,8 +43,6 @@ def test_every_endpoint_that_is_named_answers(name):
     "name",
     [
         "registration_endpoint",
-        "introspection_endpoint",
-        "revocation_endpoint",
         "device_authorization_endpoint",
         "backchannel_logout_supported",
         "frontchannel_logout_supported",
@@ -53,7 +53,15 @@ def test_what_does_not_exist_is_not_named(name):
     assert name not in read()
 
 
-@pytest.mark.parametrize("path", ["introspect", "revoke", "device_authorization", "register"])
+def test_every_endpoint_takes_the_same_client_authentication():
+    metadata = read()
+    methods = metadata["token_endpoint_auth_methods_supported"]
+    assert methods == metadata["introspection_endpoint_auth_methods_supported"]
+    assert methods == metadata["revocation_endpoint_auth_methods_supported"]
+    assert "none" not in methods
+
+
+@pytest.mark.parametrize("path", ["device_authorization", "register"])
 def test_endpoints_of_later_features_do_not_exist(path):
     with pytest.raises(Resolver404):
         resolve(f"/oauth/{path}")
