@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from broker.registry.models import Client
+if TYPE_CHECKING:
+    from broker.registry.models import Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Caller(Protocol):
     """Who asks. A caller asks only about its own resources; of any other the answer is no."""
 
     @property
-    def client(self) -> Client | None:
+    def client(self) -> "Client | None":
         """The verified client; None is the broker itself."""
         ...
 

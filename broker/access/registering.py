@@ -118,6 +118,16 @@ def end_trial(version: PolicyVersion, *, actor: Actor) -> PolicyVersion:
     return version
 
 
+@transaction.atomic
+def discard(version: PolicyVersion, *, actor: Actor) -> PolicyVersion:
+    """A draft that shall not come into force: it is kept, and cannot be tried any more. Raises BadValue."""
+    version = _locked(version, State.DRAFT)
+    version.state, version.retired_at = State.RETIRED, timezone.now()
+    version.save(update_fields=["state", "retired_at"])
+    withdraw_question(version, reason="it was discarded", actor=actor)
+    return version
+
+
 def newest_version(policy: Policy) -> PolicyVersion | None:
     """The version that was added last."""
     return policy.versions.select_related("policy").order_by("-number").first()

@@ -15,6 +15,7 @@ from typing import Any
 from django.db import connection
 
 from broker import limits
+from broker.access.attributes import EVERY, OWNED
 from broker.access.entities import Evaluation
 from broker.access.names import OURS, Unreadable, cedar_record, cedar_type
 from broker.access.policy import Question
@@ -27,19 +28,7 @@ from broker.registry.values import BadValue
 
 GROUPS_REMEMBERED = 10_000
 """People whose groups one process remembers."""
-OWNED = {
-    "user": frozenset(
-        (
-            *("id", "known", "active", "organisation", "external_id", "name", "given_name", "family_name"),
-            *("email", "eppn", "department", "title", "employee_id"),
-        )
-    ),
-    "client": frozenset(("id", "known", "active", "kind", "owner", "application")),
-    "application": frozenset(("id", "known", "enabled", "name", "kind", "owner")),
-}
-"""Attributes that only we give of our own."""
 _SINGLE_CLAIMS = ("department", "title", "employee_id")
-_UNKNOWN_OWNED = ("id", "known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +115,7 @@ def known_by_heart(person: Person) -> Known:
 
 
 def _entity(uid: dict[str, str], kind: str, known: Known | None, told: dict[str, Any]) -> dict[str, Any]:
-    owned = OWNED.get(kind, _UNKNOWN_OWNED) if known else _UNKNOWN_OWNED
+    owned = OWNED[kind] if known else EVERY
     attributes = {name: value for name, value in told.items() if name not in owned}
     attributes |= {"id": uid["id"], "known": known is not None}
     entity: dict[str, Any] = {"uid": uid, "attrs": attributes, "parents": []}

@@ -18,8 +18,9 @@ _TOKEN = re.compile(
       | (?P<mark>::|&&|\|\||[<>=!]=|.)""",
     re.VERBOSE | re.DOTALL,
 )
-_CHAINING_WORDS = frozenset(("if", "then", "else", "in", "is", "like", "has"))
-_CHAINING_MARKS = frozenset(("&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "-", "+", "*", "."))
+_CHAINING = frozenset(
+    "if then else in is like has when unless && || == != <= >= < > ! - + * .".split(" ")  # noqa: SIM905 - marks read better so
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,7 +58,7 @@ def split_statements(source: str) -> tuple[Statement, ...]:
         raise BadPolicy([Fault(1 + source[: source.index("\x00")].count("\n"), "a NUL character")])
     statements: list[Statement] = []
     faults: list[Fault] = []
-    line, begins_at, begins_on, depth, deepest, chained = 1, -1, 1, 0, 0, 0
+    line, begins_at, begins_on, depth, deepest, chained, previous = 1, -1, 1, 0, 0, 0, ""
     for token in _TOKEN.finditer(source):
         text = token[0]
         if token["space"] is None:
@@ -66,14 +67,18 @@ def split_statements(source: str) -> tuple[Statement, ...]:
             if token["mark"]:
                 depth += (text in "([{") - (text in ")]}")
                 deepest = max(deepest, depth)
-            chained += text in _CHAINING_MARKS or text in _CHAINING_WORDS
+            # A bracket behind a value looks a member up in it; behind a comma it opens a list. A path goes on with a
+            # word, and ends with a text.
+            chained += text in _CHAINING or (text == "[" and previous not in ("", ",", "[", "(", ":"))
+            chained += previous == "::" and bool(token["word"])
             if text == ";" and depth <= 0:
                 statements.append(Statement(begins_on, source[begins_at : token.end()]))
                 faults += _too_large(begins_on, deepest, chained)
                 begins_at = -1
+            previous = text
         line += text.count("\n")
     if begins_at >= 0:
-        statements.append(Statement(begins_on, source[begins_at:]))
+        statements.append(Statement(begins_on, source[begins_at:].rstrip()))
         faults += _too_large(begins_on, deepest, chained)
     if faults:
         raise BadPolicy(faults)

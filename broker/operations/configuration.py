@@ -24,7 +24,7 @@ from broker.registry.config.base import Section
 from broker.registry.config.table import Entry, Problem, Reading, Table, Value
 from broker.registry.registering.changes import hold_registry
 
-LATER_SECTIONS = ("policies", "scim_sources", "targets")
+LATER_SECTIONS = ("scim_sources", "targets")
 """Sections of the format that this version does not offer."""
 
 

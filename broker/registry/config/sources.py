@@ -108,6 +108,16 @@ def read_key_set(table: Table) -> dict[str, Any]:
     return {}
 
 
+def read_text(table: Table, name: str, *, max_bytes: int) -> str | None:
+    """The text of the file that `name` names, relative to the configuration file; UTF-8."""
+    raw = _file(table, name, max_bytes=max_bytes)
+    try:
+        return None if raw is None else raw.decode()
+    except UnicodeDecodeError:
+        table.problem(name, "the file is not UTF-8")
+        return None
+
+
 class _Unreachable(Exception):
     """An address did not answer as it should."""
 
