@@ -10,6 +10,7 @@ from django.urls import NoReverseMatch, reverse
 
 from broker.console.book import BookState, read_book
 from broker.console.expiries import list_expiries
+from broker.console.flow_state import FlowState, read_flows
 from broker.events.catalogue import LOGIN_REFUSED, LOGIN_SUCCEEDED, REQUEST_REFUSED, TOKEN_REFUSED
 from broker.events.models import Event
 from broker.refusals import CATALOGUE
@@ -89,6 +90,7 @@ class Dashboard:
     unowned: list[Unowned]
     unowned_count: int
     parties: int
+    flows: FlowState
     book: BookState
     book_is_late: bool
 
@@ -133,6 +135,7 @@ def read_dashboard(*, now: datetime) -> Dashboard:
             model.objects.filter(retired_at=None).count()
             for model in (Organisation, IdentityProvider, Application, Client)
         ),
+        flows=read_flows(now=now),
         book=book,
         book_is_late=book.is_late(now=now),
     )

@@ -1,4 +1,4 @@
-"""What ends when: certificates of identity providers, our own certificates, clients' secrets."""
+"""What ends when: certificates of identity providers, our own certificates, clients' secrets, flows."""
 
 import base64
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from broker.keys.models import SigningKey
 from broker.registry.cache import parties
-from broker.registry.models import ClientSecret, IdentityProvider
+from broker.registry.models import ClientSecret, Flow, IdentityProvider
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Expiry:
 
 def list_expiries() -> list[Expiry]:
     """Everything that has an end, the soonest first. What parties brought is remembered while the registry stands."""
-    theirs = parties.get(("expiries",), lambda: [*_identity_provider_certificates(), *_client_secrets()])
+    theirs = parties.get(("expiries",), lambda: [*_identity_provider_certificates(), *_client_secrets(), *_flows()])
     return sorted([*theirs, *_own_certificates()], key=lambda expiry: expiry.ends_at)
 
 
@@ -61,6 +61,21 @@ def _client_secrets() -> list[Expiry]:
         place = ("admin:registry_client_change", str(secret.client_id))
         found.append(Expiry("client secret", secret.client.client_id, f"secret {secret.pk}", min(ends), place))
     return found
+
+
+def _flows() -> list[Expiry]:
+    in_force = Flow.objects.filter(state=Flow.State.APPROVED, ended_at=None, client__retired_at=None)
+    return [
+        Expiry(
+            "flow",
+            flow.client.client_id,
+            f"{flow.grant} {flow.resource}",
+            flow.ends_at,
+            ("admin:registry_flow_change", str(flow.pk)),
+        )
+        for flow in in_force.select_related("client", "resource")
+        if flow.ends_at is not None
+    ]
 
 
 def _own_certificates() -> list[Expiry]:

@@ -7,15 +7,24 @@ import time_machine
 from django.utils import timezone
 
 from broker.actors import SYSTEM, Actor, ActorKind
+from broker.approvals.models import Approval
 from broker.console.dashboard import read_dashboard
 from broker.console.expiries import list_expiries
+from broker.console.models import Operator
 from broker.events.catalogue import LOGIN_REFUSED, LOGIN_SUCCEEDED
 from broker.events.services import record
 from broker.registry.models import ClientSecret
 from broker.traces.collector import Collector
 from broker.traces.models import Trace
 from broker.traces.services import save_trace
-from tests.factories import make_application, make_client, make_identity_provider
+from tests.factories import (
+    make_application,
+    make_client,
+    make_flow,
+    make_identity_provider,
+    make_resource,
+    make_service,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +41,7 @@ def refuse(code: str, *, connection: str = "acme", trace_id: str = "") -> None:
 
 def test_an_empty_overview_says_that_nothing_is_recorded(console):
     text = console.get("/admin/").content.decode()
-    assert text.count("Nothing recorded yet") == 4
+    assert text.count("Nothing recorded yet") == 5
     assert "no sign-on has ended today" in text
     assert "<b>0</b>" not in text
 
@@ -132,5 +141,32 @@ def test_the_overview_costs_the_same_for_many_parties(django_assert_max_num_quer
     for number in range(30):
         make_identity_provider(slug=f"idp-{number}", certificates=[certificate(10)])
         refuse("saml.expired", connection=f"idp-{number}")
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(23):
         read_dashboard(now=timezone.now())
+
+
+def test_the_overview_says_what_waits_in_the_flow_register(console):
+    client, resource = make_service(client_id="nightly"), make_resource()
+    today = timezone.now().date()
+    make_flow(client, resource, expires=today + timedelta(days=9), last_used_at=timezone.now())
+    make_flow(client, resource, grant="token_exchange")
+    make_flow(client, resource, grant="jwt_bearer", expires=today - timedelta(days=1))
+    make_flow(client, resource, grant="a", state="proposed", is_draft=True, owner="", expires=None)
+    operator = Operator.objects.get()
+    for number, days in ((1, 1), (2, -1)):
+        Approval.objects.create(
+            kind="flow", subject_kind="flow", subject_id=str(number), title="x", requested_by=operator,
+            requested_at=timezone.now(), expires_at=timezone.now() + timedelta(days=days),
+        )  # fmt: skip
+
+    flows = read_dashboard(now=timezone.now()).flows
+    text = console.get("/admin/").content.decode()
+
+    assert (flows.approved, flows.asked, flows.waiting, flows.ending, flows.unused) == (2, 1, 1, 1, 1)
+    assert "?standing=asked" in text
+    for link in ("?standing=asked", "?standing=ending", "?standing=unused", "?state__exact=approved"):
+        assert console.get(f"/admin/registry/flow/{link}").status_code == 200
+    assert [(row.kind, row.owner, row.days) for row in read_dashboard(now=timezone.now()).endings] == [
+        ("flow", "nightly", -1),
+        ("flow", "nightly", 9),
+    ]
