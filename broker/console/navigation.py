@@ -22,6 +22,7 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("Clients", "key", "registry.Client"),
         ("Resources", "dns", "registry.Resource"),
         ("Flows", "conversion_path", "registry.Flow"),
+        ("Enforcement points", "policy", "access.EnforcementPoint"),
         ("Claim mappings", "input", "claims.ClaimMapping"),
         ("Release rules", "output", "claims.ReleaseRule"),
     ),
