@@ -63,6 +63,8 @@ class Environment(BaseSettings):
     """`redis://…`; empty: queue in SQLite, cache in the process."""
     sqlite_beyond_loopback: bool = False
     """Serve another address than loopback from SQLite all the same."""
+    throttle_processes: int = Field(default=4, ge=1, le=1_000)
+    """How many web processes share a budget of requests while Redis is away, or where there is none."""
     trusted_proxies: int = Field(default=0, ge=0, le=5)
     """How many proxies stand in front and set X-Forwarded-For and X-Forwarded-Proto."""
     client_certificate_header: str = ""

@@ -66,6 +66,18 @@ CONTEXTS = 10
 """Authentication contexts that one request may name."""
 CONTEXT_CHARS = 300
 
+THROTTLE_WINDOW_SECONDS = 10
+"""In such windows it is counted how often somebody asks."""
+TOKEN_REQUESTS = 2_000
+"""Of one client at the token endpoint, in a window; likewise the next ones."""
+INTROSPECTION_REQUESTS = 10_000
+REVOCATION_REQUESTS = 500
+PUSHED_REQUESTS = 500
+DECISION_REQUESTS = 10_000
+API_REQUESTS = 500
+REFUSALS_WRITTEN = 100
+"""Refusals of one address in a window that get an event and a trace of their own; what is above is counted."""
+
 # Lifetimes
 LOGIN_REQUEST_LIFETIME = timedelta(minutes=15)
 ARRIVAL_LIFETIME = timedelta(minutes=2)

@@ -96,6 +96,7 @@ TEMPLATES = [
 # --- Database and cache ---------------------------------------------------------------------------------------------
 DATABASES = {"default": env.database(ENVIRONMENT, VAR)}
 REDIS_URL = ENVIRONMENT.redis_url.get_secret_value()
+THROTTLE_PROCESSES = ENVIRONMENT.throttle_processes
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
     if REDIS_URL
