@@ -6,6 +6,7 @@ from typing import Any
 
 from broker.errors import BrokerError
 from broker.keys.values import Expectation
+from broker.wording import in_words, json_kind
 
 ALWAYS_REQUIRED = frozenset({"iss", "aud", "exp", "iat"})
 LATEST_TIME = 253_402_300_799
@@ -61,9 +62,7 @@ def check_forms(claims: Mapping[str, Any], expectation: Expectation) -> None:  #
     """Every claim that we know has its form: no exp in a string, no null, no number among the audiences."""
     for name, has_form in FORMS.items():
         if name in claims and not has_form(claims[name]):
-            raise BrokerError(
-                "jwt.claim", detail=name, expected=f"{name} in its form", actual=type(claims[name]).__name__
-            )
+            raise BrokerError("jwt.claim", detail=name, expected=f"{name} in its form", actual=json_kind(claims[name]))
 
 
 def check_issuer(claims: Mapping[str, Any], expectation: Expectation) -> None:
@@ -89,7 +88,7 @@ def check_not_before(claims: Mapping[str, Any], expectation: Expectation) -> Non
             raise BrokerError(
                 "jwt.lifetime",
                 detail=f"{name} lies in the future",
-                expected=f"at most {expectation.now + expectation.skew}",
+                expected=f"at most {in_words(expectation.now + expectation.skew)}",
                 actual=time_of(claims, name),
             )
 
@@ -98,7 +97,9 @@ def check_not_expired(claims: Mapping[str, Any], expectation: Expectation) -> No
     """The token's end has not come (RFC 7519 section 4.1.4)."""
     if time_of(claims, "exp") + expectation.after_expiry <= expectation.now:
         raise BrokerError(
-            "jwt.expired", expected=f"after {expectation.now - expectation.after_expiry}", actual=time_of(claims, "exp")
+            "jwt.expired",
+            expected=f"after {in_words(expectation.now - expectation.after_expiry)}",
+            actual=time_of(claims, "exp"),
         )
 
 
@@ -106,14 +107,16 @@ def check_lifetime(claims: Mapping[str, Any], expectation: Expectation) -> None:
     """The token ends after it begins, and lives no longer than agreed."""
     lifetime = time_of(claims, "exp") - time_of(claims, "iat")
     if not timedelta(0) < lifetime <= expectation.greatest_lifetime:
-        raise BrokerError("jwt.lifetime", expected=f"at most {expectation.greatest_lifetime}", actual=lifetime)
+        raise BrokerError(
+            "jwt.lifetime", expected=f"at most {in_words(expectation.greatest_lifetime)}", actual=lifetime
+        )
 
 
 def check_age(claims: Mapping[str, Any], expectation: Expectation) -> None:
     """The token was issued recently enough, whatever its exp says."""
     age = expectation.now - time_of(claims, "iat")
     if age > expectation.greatest_age:
-        raise BrokerError("jwt.expired", expected=f"at most {expectation.greatest_age} old", actual=age)
+        raise BrokerError("jwt.expired", expected=f"at most {in_words(expectation.greatest_age)} old", actual=age)
 
 
 CLAIM_CHECKS: tuple[Callable[[Mapping[str, Any], Expectation], None], ...] = (

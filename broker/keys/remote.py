@@ -17,6 +17,7 @@ from broker.keys.models import RemoteKeySet
 from broker.keys.values import VerificationKey
 from broker.outgoing import fetch
 from broker.traces.collector import Collector
+from broker.wording import in_words
 
 WAIT_SECONDS = 0.1
 PROBLEM_CHARS = 500
@@ -37,7 +38,7 @@ def remote_keys(
         raise BrokerError(
             "outgoing.refused",
             detail=row.problem or "the keys are being fetched",
-            expected=f"keys of {url}, at most {limits.REMOTE_KEYS_KEEP} old",
+            expected=f"keys of {url}, at most {in_words(limits.REMOTE_KEYS_KEEP)} old",
             actual=f"of {row.fetched_at}" if row.fetched_at else "none",
         )
     if row.problem:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from broker.wording import in_words
+
 
 @dataclass(slots=True)
 class Collector:
@@ -40,7 +42,7 @@ class Collector:
         if type(value) is str and value.isascii():
             return value[:chars]
         try:
-            text = str(value)
+            text = in_words(value)
         except Exception:  # noqa: BLE001 - whatever a foreign object raises, the attempt goes on
             text = f"({type(value).__name__} without a text)"
         # JSON from outside can hold half a surrogate pair, which no encoding would take.

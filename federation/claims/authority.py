@@ -7,6 +7,7 @@ from broker.errors import BrokerError
 from broker.registry.models import IdentityProvider
 from broker.registry.services import proved_domains
 from broker.traces.collector import Collector
+from broker.wording import in_words
 
 SCOPED_CLAIMS = frozenset({"email", "eppn", "scoped_affiliation", "subject_id", "pairwise_id", "upn"})
 PERHAPS_SCOPED_CLAIMS = frozenset({"preferred_username"})
@@ -31,17 +32,16 @@ def check_authority(
     kept = dict(claims)
     for claim in sorted(claims.keys() & (SCOPED_CLAIMS | PERHAPS_SCOPED_CLAIMS)):
         values = claims[claim]
+        expected = f"{claim} in {in_words(allowed)}"
         inside = tuple(value for value in values if lies_within(claim, value, allowed))
         if inside != values:
             outside = sorted({scope_of(value) or "(no scope)" for value in values if value not in inside})
-            trace.check("authority", passed=False, expected=f"{claim} in {sorted(allowed)}", actual=outside)
+            trace.check("authority", passed=False, expected=expected, actual=outside)
             if identity_provider.outside_authority == IdentityProvider.OutsideAuthority.REFUSE:
-                raise BrokerError(
-                    "authority.scope", detail=claim, expected=f"{claim} in {sorted(allowed)}", actual=outside
-                )
+                raise BrokerError("authority.scope", detail=claim, expected=expected, actual=outside)
             trace.note(DROPPED_NOTE, claim=claim, scopes=", ".join(outside))
         elif values:
-            trace.check("authority", passed=True, expected=f"{claim} in {sorted(allowed)}", actual="inside")
+            trace.check("authority", passed=True, expected=expected, actual="inside")
         kept[claim] = inside
     return kept
 

@@ -42,7 +42,9 @@ TRANSIENT_BYTES = 20
 def kind_for(face: ServiceProvider, policy: NameIDPolicy) -> str:
     """The kind of NameID that answers `policy`. Raises saml_idp.name_id where the application may not have it."""
     if policy.sp_name_qualifier not in ("", face.entity_id):
-        raise BrokerError("saml_idp.name_id", expected=f"SPNameQualifier {face.entity_id}", actual=policy)
+        raise BrokerError(
+            "saml_idp.name_id", expected=f"the SPNameQualifier {face.entity_id}", actual=policy.sp_name_qualifier
+        )
     if policy.format in _ANY:
         return face.name_id
     kind = _KINDS.get(policy.format)

@@ -13,6 +13,7 @@ from broker.tokens.clients import find_named_client
 from broker.tokens.printable import is_printable
 from broker.tokens.verification import OUTLIVED_HINTS, VerifiedHint, verify_id_token_hint
 from broker.traces.collector import Collector
+from broker.wording import in_words
 
 CONTEXT = "logout.request"
 READ = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state")
@@ -116,7 +117,7 @@ def open_request(sealed: str, *, now: datetime) -> LogoutRequest:
     except crypto.UnsealError as error:
         raise BrokerError("signon.unknown", detail="a logout request that we did not seal") from error
     if now.timestamp() >= carried.pop("until"):
-        raise BrokerError("signon.expired", expected=f"an answer within {limits.LOGOUT_REQUEST_LIFETIME}")
+        raise BrokerError("signon.expired", expected=f"an answer within {in_words(limits.LOGOUT_REQUEST_LIFETIME)}")
     return LogoutRequest(**carried)
 
 

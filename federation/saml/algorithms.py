@@ -22,6 +22,12 @@ class SignatureMethod:
     key_type: type[RSAPublicKey] | type[EllipticCurvePublicKey]
     digest: hashes.HashAlgorithm
 
+    @property
+    def words(self) -> str:
+        """How people call it."""
+        kind = "RSA" if self.key_type is RSAPublicKey else "ECDSA"
+        return f"{kind} with {self.digest.name.upper().replace('SHA', 'SHA-')}"
+
 
 SIGNATURE_METHODS: dict[str, SignatureMethod] = {
     _MORE + "rsa-sha256": SignatureMethod(RSAPublicKey, hashes.SHA256()),

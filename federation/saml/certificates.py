@@ -37,4 +37,6 @@ def verification_key(certificate: bytes) -> VerificationKey:
         return key
     if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, _CURVES):
         return key
-    raise BrokerError("saml.algorithm", expected="RSA or P-256, P-384, P-521", actual=type(key).__name__)
+    raise BrokerError(
+        "saml.algorithm", expected="RSA or P-256, P-384, P-521", actual=type(key).__name__.removesuffix("PublicKey")
+    )

@@ -9,6 +9,7 @@ from lxml import etree
 
 from broker import limits
 from broker.errors import BrokerError
+from broker.wording import in_words
 from federation.checks import Compared
 from federation.saml.elements import children, find_child, get_child, text_of
 from federation.saml.expectation import ResponseExpectation
@@ -98,7 +99,9 @@ def compare_age(element: etree._Element, expectation: ResponseExpectation) -> Co
     issued = parse_instant(element.get("IssueInstant", ""), name="IssueInstant")
     now, skew = expectation.now, expectation.skew
     if issued > now + skew:
-        raise BrokerError("saml.not_yet_valid", expected=f"issued by {now} ± {skew}", actual=issued)
+        raise BrokerError("saml.not_yet_valid", expected=f"issued by {in_words(now)} ± {in_words(skew)}", actual=issued)
     if now - issued > limits.SAML_ANSWER_AGE:
-        raise BrokerError("saml.stale", expected=f"issued after {now - limits.SAML_ANSWER_AGE}", actual=issued)
-    return f"issued at most {limits.SAML_ANSWER_AGE} before {now}", issued
+        raise BrokerError(
+            "saml.stale", expected=f"issued after {in_words(now - limits.SAML_ANSWER_AGE)}", actual=issued
+        )
+    return f"issued at most {in_words(limits.SAML_ANSWER_AGE)} before {in_words(now)}", issued

@@ -167,7 +167,12 @@ def _one_public_code(*, is_signed: bool) -> Iterator[None]:
 
 def _refusal(response: etree._Element, trace: Collector) -> IdentityProviderRefused:
     refusal = refusal_in(response)
-    trace.check("status", passed=False, expected=refusal.expected, actual=f"{refusal.actual} {refusal.detail}")
+    trace.check(
+        "status",
+        passed=False,
+        expected=refusal.expected,
+        actual=": ".join(filter(None, (refusal.actual, refusal.detail))),
+    )
     return refusal
 
 

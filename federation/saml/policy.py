@@ -8,6 +8,7 @@ from lxml import etree
 
 from broker import limits
 from broker.errors import BrokerError
+from broker.wording import in_words
 from federation.checks import Compared
 from federation.saml.elements import children, find_child, get_child, text_of
 from federation.saml.envelope import NO_REQUEST, compare_age, compare_issuer
@@ -112,8 +113,8 @@ def check_authentication_is_fresh(case: AssertionCase) -> Compared:
     if after is None:
         return "any authentication", authenticated_at
     if authenticated_at < after - case.expectation.skew:
-        raise BrokerError("saml.authentication_too_old", expected=f"after {after}", actual=authenticated_at)
-    return f"after {after}", authenticated_at
+        raise BrokerError("saml.authentication_too_old", expected=f"after {in_words(after)}", actual=authenticated_at)
+    return f"after {in_words(after)}", authenticated_at
 
 
 def check_context(case: AssertionCase) -> Compared:
@@ -229,8 +230,8 @@ def _compare_not_before(element: etree._Element, expectation: ResponseExpectatio
     # The skew is put on our own clock: the sender's time may lie at the edge of the calendar.
     latest = expectation.now + expectation.skew
     if parse_instant(text, name="NotBefore") > latest:
-        raise BrokerError("saml.not_yet_valid", expected=f"not after {latest}", actual=text)
-    return f"not after {latest}", text
+        raise BrokerError("saml.not_yet_valid", expected=f"not after {in_words(latest)}", actual=text)
+    return f"not after {in_words(latest)}", text
 
 
 def _compare_not_on_or_after(element: etree._Element, name: str, expectation: ResponseExpectation) -> Compared:
@@ -239,5 +240,5 @@ def _compare_not_on_or_after(element: etree._Element, name: str, expectation: Re
         return "no end", "none"
     earliest = expectation.now - expectation.skew
     if parse_instant(text, name=name) <= earliest:
-        raise BrokerError("saml.expired", expected=f"{name} after {earliest}", actual=text)
-    return f"{name} after {earliest}", text
+        raise BrokerError("saml.expired", expected=f"{name} after {in_words(earliest)}", actual=text)
+    return f"{name} after {in_words(earliest)}", text

@@ -14,6 +14,7 @@ from lxml import etree
 from broker import limits
 from broker.errors import BrokerError
 from broker.traces.collector import Collector
+from broker.wording import in_words
 from federation.checks import Compared, recorded, run_checks
 from federation.saml import names
 from federation.saml.bindings import CarriedRequest
@@ -160,10 +161,12 @@ def check_age(case: RequestCase) -> Compared:
     issued = parse_instant(case.request.get("IssueInstant", ""), name="IssueInstant")
     now, skew = case.expectation.now, case.expectation.skew
     if issued > now + skew:
-        raise BrokerError("saml.not_yet_valid", expected=f"issued by {now} ± {skew}", actual=issued)
+        raise BrokerError("saml.not_yet_valid", expected=f"issued by {in_words(now)} ± {in_words(skew)}", actual=issued)
     if now - issued > limits.SAML_REQUEST_AGE:
-        raise BrokerError("saml.stale", expected=f"issued after {now - limits.SAML_REQUEST_AGE}", actual=issued)
-    return f"issued at most {limits.SAML_REQUEST_AGE} before {now}", issued
+        raise BrokerError(
+            "saml.stale", expected=f"issued after {in_words(now - limits.SAML_REQUEST_AGE)}", actual=issued
+        )
+    return f"issued at most {in_words(limits.SAML_REQUEST_AGE)} before {in_words(now)}", issued
 
 
 def check_binding(case: RequestCase) -> Compared:

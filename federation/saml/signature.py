@@ -240,7 +240,7 @@ def compare_signature(
         "saml.signature",
         detail="no registered key made this signature",
         expected=", ".join(_fingerprint(one) for one in certificates) or "no certificate is registered",
-        actual=f"{method.key_type.__name__} with {method.digest.name}",
+        actual=f"{method.words}, by another key",
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from broker import crypto, limits
 from broker.errors import BrokerError
+from broker.wording import in_words
 
 CONTEXT = "signon.request"
 
@@ -33,5 +34,5 @@ def open_request(sealed: str, *, now: datetime) -> CarriedRequest:
     except crypto.UnsealError as error:
         raise BrokerError("signon.unknown", detail="a request that we did not seal") from error
     if now.timestamp() >= carried["until"]:
-        raise BrokerError("signon.expired", expected=f"to be used within {limits.LOGIN_REQUEST_LIFETIME}")
+        raise BrokerError("signon.expired", expected=f"to be used within {in_words(limits.LOGIN_REQUEST_LIFETIME)}")
     return CarriedRequest(carried["asked"], carried["trace_id"])

@@ -22,6 +22,7 @@ from broker.sessions import services as sessions
 from broker.sessions.models import Session
 from broker.statements import Change, Parameter, Read, insert
 from broker.traces.models import Trace
+from broker.wording import in_words
 from federation.assertions import Answer, SignOnRequest, VerifiedAssertion
 from federation.contexts import satisfied
 from federation.downstream.adapters import downstream_for
@@ -144,7 +145,7 @@ def find_login(relay_state: str, *, browser: str, attempt: Attempt, purposes: Co
     if login.purpose == LoginRequest.Purpose.TEST:
         mark_attempt(login, attempt=attempt)
     if login.expires_at <= timezone.now():
-        raise BrokerError("signon.expired", expected=f"an answer within {limits.LOGIN_REQUEST_LIFETIME}")
+        raise BrokerError("signon.expired", expected=f"an answer within {in_words(limits.LOGIN_REQUEST_LIFETIME)}")
     return login
 
 

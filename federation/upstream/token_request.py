@@ -20,6 +20,7 @@ from broker.registry.models import IdentityProvider
 from broker.registry.openid import Discovery
 from broker.registry.upstream_secrets import upstream_secret
 from broker.traces.collector import Collector
+from broker.wording import json_kind
 
 Authentication = IdentityProvider.Authentication
 JTI_BYTES = 24
@@ -73,7 +74,7 @@ def _read(answer: Fetched) -> TokenAnswer:
         raise BrokerError("oidc.token_request", expected="tokens", actual=reason.rstrip(": "))
     for name in ("id_token", "access_token", "token_type"):
         if not isinstance(told.get(name), str) or not told[name]:
-            raise BrokerError("oidc.token_answer", expected=f"{name} as text", actual=type(told.get(name)).__name__)
+            raise BrokerError("oidc.token_answer", expected=f"{name} as text", actual=json_kind(told.get(name)))
     if told["token_type"].lower() != "bearer":
         raise BrokerError("oidc.token_answer", expected="token_type Bearer", actual=told["token_type"])
     # It goes into a header, where some other letters end one line and begin another.

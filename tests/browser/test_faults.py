@@ -26,7 +26,7 @@ EXPECTATIONS = (
     Expectation(
         "Wrong audience", "saml.audience", "assertion audience", "/saml/sp/acme-idp/metadata", "another.example"
     ),
-    Expectation("Clock five minutes ahead", "saml.not_yet_valid", "response age", "0:01:00", "20"),
+    Expectation("Clock five minutes ahead", "saml.not_yet_valid", "response age", "1 minute", "20"),
     Expectation("Unknown key", "saml.signature", "assertion signature signature value", "SHA-256", "RSA"),
     Expectation("Altered after signing", "saml.signature", "assertion signature digest", "", ""),
     Expectation("A foreign domain's e-mail", "authority.scope", "authority", "acme.example", "globex.example"),

@@ -16,6 +16,7 @@ from broker.refusals import find_refusal
 from broker.registry.services import find_identity_provider
 from broker.traces.models import Trace
 from broker.traces.services import make_trace_id
+from broker.wording import in_words
 from federation.signon.models import LoginRequest
 from federation.signon.results import ConnectionResult, read_result
 from federation.signon.testing import address_of, prepare_test
@@ -73,7 +74,7 @@ class Command(BaseCommand):
             if result is not None and result.is_over:
                 return result
             self.pause(POLL_SECONDS)
-        raise CommandError(f"nobody finished the test within {limits.LOGIN_REQUEST_LIFETIME}")
+        raise CommandError(f"nobody finished the test within {in_words(limits.LOGIN_REQUEST_LIFETIME)}")
 
 
 def result_lines(result: ConnectionResult) -> list[str]:
