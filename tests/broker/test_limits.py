@@ -13,23 +13,34 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from broker import limits, outgoing
-from broker.actors import SYSTEM
+from broker.actors import SYSTEM, Actor, ActorKind
+from broker.approvals.services import approve
+from broker.console.models import Operator
 from broker.errors import BrokerError
+from broker.events.catalogue import OPERATOR_CREATED
+from broker.events.services import record
 from broker.keys import jose
 from broker.keys.ring import ring
 from broker.keys.services import RSA_BITS
 from broker.keys.strict_json import NotStrictJson, read_object
 from broker.keys.values import Expectation
 from broker.registry import secrets
+from broker.registry.flow_endings import tell_endings
+from broker.registry.flow_report import UNUSED, read_register
+from broker.registry.flow_use import touch_flow
+from broker.registry.flows import FlowQuestion, permit
+from broker.registry.models import FlowEvidence
+from broker.registry.registering.flows import ask_for_approval
 from broker.tokens.authorization import AuthorizationRefused, read_authorization_request
 from broker.tokens.errors import InvalidRequest
 from broker.tokens.models import Grant
 from broker.tokens.requests import read_form
 from broker.tokens.services import forget_ended
 from broker.tokens.verification import verify_id_token_hint
+from broker.traces.collector import Collector
 from federation.logout.requests import OWN_WISH, open_request, seal_request
 from tests.broker.tokens.desk import Desk
-from tests.factories import make_client
+from tests.factories import make_client, make_flow, make_resource, make_service
 from tests.fakes.server import serving, trickling
 from tests.fakes.tokens import forge, rs256, rsa_key
 
@@ -278,6 +289,120 @@ def test_grants_are_kept_for_their_retention():
 def test_discovery_may_be_kept_for_its_time():
     answer = Http().get("/.well-known/openid-configuration")
     assert answer["Cache-Control"] == f"public, max-age={int(limits.DISCOVERY_MAX_AGE.total_seconds())}"
+
+
+# --- Flows and approvals --------------------------------------------------------------------------------------------
+def flow_permit(flow, *, scopes=("invoices.read",), now):
+    question = FlowQuestion(
+        client=flow.client,
+        grant=flow.grant,
+        resource=flow.resource,
+        scopes=scopes,
+        subject_class=flow.subject_class,
+        now=now,
+    )
+    return permit(question, actor=SYSTEM, trace=Collector())
+
+
+@pytest.mark.django_db
+def test_a_flow_warns_and_browns_out_for_its_time():
+    flow = make_flow(make_service(), make_resource(), expires=datetime(2027, 6, 30, tzinfo=UTC).date())
+    moment = timedelta(microseconds=1)
+    assert flow_permit(flow, now=flow.ends_at - limits.FLOW_ENDING_BEFORE - moment).warnings == ()
+    assert flow_permit(flow, now=flow.ends_at - limits.FLOW_ENDING_BEFORE).warnings == ("flow-ends=2027-06-30",)
+    dark = flow.ends_at - limits.FLOW_BROWN_OUT_BEFORE
+    for allowed in (dark - moment, dark + limits.FLOW_BROWN_OUT_WINDOW):
+        assert flow_permit(flow, now=allowed).flow_id == flow.pk
+    for refused in (dark, dark + limits.FLOW_BROWN_OUT_WINDOW - moment):
+        with pytest.raises(BrokerError):
+            flow_permit(flow, now=refused)
+
+
+@pytest.mark.django_db
+def test_an_owner_is_told_at_each_of_the_days():
+    flow = make_flow(make_service(), make_resource(), expires=datetime(2027, 6, 30, tzinfo=UTC).date())
+    for days in limits.FLOW_ENDING_DAYS:
+        before = flow.ends_at - timedelta(days=days)
+        assert tell_endings(now=before - timedelta(microseconds=1), actor=SYSTEM) == 0
+        assert tell_endings(now=before, actor=SYSTEM) == 1
+
+
+@pytest.mark.django_db
+def test_the_use_of_a_flow_is_written_at_its_interval():
+    flow = make_flow(make_service(), make_resource())
+    for after in (timedelta(0), limits.FLOW_TOUCH_INTERVAL - timedelta(seconds=1)):
+        touch_flow(flow.pk, now=NOW + after)
+        flow.refresh_from_db()
+        assert flow.last_used_at == NOW
+    touch_flow(flow.pk, now=NOW + limits.FLOW_TOUCH_INTERVAL)
+    flow.refresh_from_db()
+    assert flow.last_used_at == NOW + limits.FLOW_TOUCH_INTERVAL
+
+
+@pytest.mark.django_db
+def test_evidence_is_written_at_its_interval():
+    flow = make_flow(make_service(), make_resource())
+    just_before = NOW + limits.FLOW_EVIDENCE_INTERVAL - timedelta(microseconds=1)
+    for moment, counted in ((NOW, 1), (just_before, 1), (NOW + limits.FLOW_EVIDENCE_INTERVAL, 3)):
+        with pytest.raises(BrokerError):
+            flow_permit(flow, scopes=("invoices.write",), now=moment)
+        assert FlowEvidence.objects.get().count == counted
+
+
+@pytest.mark.django_db
+def test_of_one_client_so_many_kinds_of_evidence_are_kept():
+    flow = make_flow(make_service(), make_resource())
+    for number in range(limits.FLOW_EVIDENCE_KINDS + 1):
+        flow.grant = f"grant{number}"
+        with pytest.raises(BrokerError):
+            flow_permit(flow, now=NOW)
+    assert FlowEvidence.objects.count() == limits.FLOW_EVIDENCE_KINDS
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("over", "marks"), [(0, ()), (1, (UNUSED,))])
+def test_a_flow_is_unused_after_its_time(over, marks):
+    used = NOW - limits.FLOW_UNUSED - timedelta(seconds=over)
+    make_flow(make_service(), make_resource(), last_used_at=used, expires=datetime(2099, 1, 1, tzinfo=UTC).date())
+    (client,) = read_register(now=NOW)
+    assert client.flows[0].marks == marks
+
+
+@pytest.mark.django_db
+def test_an_approval_waits_for_its_time_and_a_new_account_rests_for_its_own():
+    def operator(email):
+        return Operator.objects.create(email=email, name="", role="operator", created_at=NOW)
+
+    def proposal(grant):
+        flow = make_flow(make_service(), make_resource(), grant=grant, state="proposed", data_classes=["personal"])
+        return ask_for_approval(flow, before={}, actor=by("ada@acme.example"))
+
+    def by(email):
+        return Actor(ActorKind.OPERATOR, email)
+
+    def code(approval, email):
+        try:
+            approve(approval, actor=by(email))
+        except BrokerError as error:
+            return error.code
+        return "approved"
+
+    operator("ada@acme.example")
+    operator("bob@acme.example")
+    with time_machine.travel(NOW, tick=False):
+        first, second, third = proposal("a"), proposal("b"), proposal("c")
+        operator("eve@acme.example")
+        record(OPERATOR_CREATED, actor=by("ada@acme.example"), subject=("operator", Operator.objects.last().pk))
+    for approval in (first, second, third):
+        assert approval.expires_at - approval.requested_at == limits.APPROVAL_LIFETIME
+    with time_machine.travel(NOW + limits.APPROVAL_ACCOUNT_REST, tick=False):
+        assert code(first, "eve@acme.example") == "approval.same_human"
+    with time_machine.travel(NOW + limits.APPROVAL_ACCOUNT_REST + timedelta(seconds=1), tick=False):
+        assert code(first, "eve@acme.example") == "approved"
+    with time_machine.travel(NOW + limits.APPROVAL_LIFETIME - timedelta(seconds=1), tick=False):
+        assert code(second, "bob@acme.example") == "approved"
+    with time_machine.travel(NOW + limits.APPROVAL_LIFETIME, tick=False):
+        assert code(third, "bob@acme.example") == "approval.expired"
 
 
 def test_a_token_of_another_house_may_be_longer_than_other_parameters():
