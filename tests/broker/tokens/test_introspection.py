@@ -364,7 +364,8 @@ def test_a_request_must_be_one_well_formed_post(gate):
     authorization = basic(gate.gateway.client_id, CLIENT_SECRET)
     http = Http(raise_request_exception=False)
     assert http.get(ASK, {"token": token}, headers={"authorization": authorization}).status_code == 405
-    assert_refused(gate.post(ASK, gate.gateway), **INVALID_REQUEST, reason="missing")
+    response = gate.post(ASK, gate.gateway, token_type_hint="access_token")
+    assert_refused(response, **INVALID_REQUEST, reason="missing")
     twice = post_form(ASK, [("token", token), ("token", token)], authorization=authorization)
     assert_refused(twice, **INVALID_REQUEST, reason="repeated")
     in_url = post_form(f"{ASK}?token={token}", {"token": token}, authorization=authorization)
