@@ -27,9 +27,9 @@ class EnforcementPointAdmin(PartyAdmin):
     list_select_related = ("client",)
     search_fields: ClassVar = ("client__client_id", "client__owner")
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[EnforcementPoint]:
-        live = super().get_queryset(request).filter(client__retired_at=None)
-        return live.annotate(declared_total=Count("declared"))
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EnforcementPoint]:  # noqa: ARG002 - Django's signature
+        live = EnforcementPoint.objects.filter(client__retired_at=None)
+        return live.annotate(declared_total=Count("declared")).order_by("client__client_id")
 
     @admin.display(description="owner", ordering="client__owner")
     def owner(self, point: EnforcementPoint) -> str:

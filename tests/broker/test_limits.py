@@ -39,6 +39,7 @@ from broker.tokens.services import forget_ended
 from broker.tokens.verification import verify_id_token_hint
 from broker.traces.collector import Collector
 from federation.logout.requests import OWN_WISH, open_request, seal_request
+from tests.broker.access.gateway import action, entity, make_gateway
 from tests.broker.tokens.desk import Desk
 from tests.factories import make_client, make_flow, make_resource, make_service
 from tests.fakes.server import serving, trickling
@@ -416,3 +417,87 @@ def test_a_token_of_another_house_may_be_longer_than_other_parameters():
             asked(name, limits.SUBJECT_TOKEN_CHARS + 1)
     with pytest.raises(InvalidRequest):
         asked("actor_token", limits.PARAMETER_CHARS + 1)
+
+
+# --- Decisions --------------------------------------------------------------------------------------------------------
+ASKED = {"subject": entity("user", "alice"), "action": action("read"), "resource": entity("record", "1")}
+
+
+@pytest.mark.django_db
+def test_a_request_for_a_decision_has_its_greatest_size():
+    gateway, path = make_gateway(), "/access/v1/evaluation"
+    body = json.dumps(ASKED)
+    assert gateway.post(path, body + " " * (limits.ACCESS_BODY_BYTES - len(body))).status_code == 200
+    assert gateway.post(path, body + " " * (limits.ACCESS_BODY_BYTES - len(body) + 1)).status_code == 413
+
+
+@pytest.mark.django_db
+def test_a_request_for_a_decision_has_its_greatest_depth():
+    gateway = make_gateway()
+
+    def asked(depth):
+        return gateway.post(
+            "/access/v1/evaluation", json.dumps(ASKED | {"more": 0}).replace("0", "[" * depth + "]" * depth)
+        )
+
+    assert asked(limits.ACCESS_JSON_DEPTH - 1).status_code == 200
+    assert asked(limits.ACCESS_JSON_DEPTH).status_code == 400
+
+
+@pytest.mark.django_db
+def test_a_batch_has_its_greatest_number_of_items():
+    gateway = make_gateway()
+    assert gateway.evaluate_all(**ASKED, evaluations=[{}] * limits.ACCESS_EVALUATIONS).status_code == 200
+    assert gateway.evaluate_all(**ASKED, evaluations=[{}] * (limits.ACCESS_EVALUATIONS + 1)).status_code == 400
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("name", "part", "limit"),
+    [
+        ("subject", "type", limits.ACCESS_NAME_CHARS),
+        ("action", "name", limits.ACCESS_NAME_CHARS),
+        ("resource", "type", limits.ACCESS_NAME_CHARS),
+        ("subject", "id", limits.ACCESS_ID_CHARS),
+        ("resource", "id", limits.ACCESS_ID_CHARS),
+    ],
+)
+def test_names_and_ids_in_a_question_have_their_greatest_length(name, part, limit):
+    gateway = make_gateway()
+    for length, status in ((limit, 200), (limit + 1, 400)):
+        assert gateway.evaluate(**{**ASKED, name: {**ASKED[name], part: "x" * length}}).status_code == status
+
+
+@pytest.mark.django_db
+def test_a_request_id_has_its_greatest_length():
+    gateway = make_gateway()
+    for length, status in ((limits.ACCESS_REQUEST_ID_CHARS, 200), (limits.ACCESS_REQUEST_ID_CHARS + 1, 400)):
+        assert gateway.evaluate(**ASKED, headers={"X-Request-ID": "x" * length}).status_code == status
+
+
+@pytest.mark.django_db
+def test_a_page_of_a_search_has_its_greatest_numbers_of_results_and_candidates():
+    gateway = make_gateway(policy="permit (principal, action, resource);")
+
+    def searched(count):
+        candidates = [{"id": f"{number}"} for number in range(count)]
+        page = {"limit": count, "properties": {"candidates": candidates}}
+        return gateway.search("resource", **{**ASKED, "resource": {"type": "record"}}, page=page)
+
+    assert len(searched(limits.ACCESS_SEARCH_RESULTS).json()["results"]) == limits.ACCESS_SEARCH_RESULTS
+    assert len(searched(limits.ACCESS_SEARCH_RESULTS + 1).json()["results"]) == limits.ACCESS_SEARCH_RESULTS
+    assert searched(limits.ACCESS_SEARCH_CANDIDATES).status_code == 200
+    assert searched(limits.ACCESS_SEARCH_CANDIDATES + 1).status_code == 400
+
+
+@pytest.mark.django_db
+def test_a_page_token_has_its_life():
+    gateway = make_gateway(policy="permit (principal, action, resource);")
+    page = {"properties": {"candidates": [{"id": "1"}, {"id": "2"}]}}
+    asked = {**ASKED, "resource": {"type": "record"}}
+    with time_machine.travel(NOW, tick=False) as clock:
+        page["token"] = gateway.search("resource", **asked, page={**page, "limit": 1}).json()["page"]["next_token"]
+        clock.shift(limits.ACCESS_PAGE_TOKEN_LIFETIME - timedelta(seconds=1))
+        assert gateway.search("resource", **asked, page=page).json()["results"] == [entity("record", "2")]
+        clock.shift(timedelta(seconds=1))
+        assert gateway.search("resource", **asked, page=page).status_code == 400
