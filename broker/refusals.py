@@ -487,6 +487,20 @@ CATALOGUE: tuple[Refusal, ...] = (
         "Enable it in the console.",
     ),
     Refusal(
+        "signon.login_required",
+        403,
+        "Nobody is signed on here, and the application wants no page to be shown.",
+        _APP,
+        "Send the person without prompt=none or IsPassive.",
+    ),
+    Refusal(
+        "signon.interaction_required",
+        403,
+        "The application wants more than this session holds, and no page to be shown.",
+        _APP,
+        "Send the person without prompt=none or IsPassive; the trace shows what the session lacks.",
+    ),
+    Refusal(
         "signon.context_not_reached",
         403,
         "The sign-on was not as strong as the application demands.",
@@ -590,9 +604,9 @@ CATALOGUE: tuple[Refusal, ...] = (
     Refusal(
         "oauth.login_required",
         400,
-        "A sign-on without any page was asked for, but a page is needed.",
+        "The application expects the person of an ID token, who is not the one that is here.",
         _APP,
-        "Send the person without prompt=none or IsPassive.",
+        "Send the person without id_token_hint.",
     ),
     Refusal(
         "oauth.invalid_client",

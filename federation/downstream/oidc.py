@@ -30,7 +30,9 @@ from federation.contexts import told
 
 PROTOCOL = "oidc"
 ERROR_OF_CODE: Mapping[str, str] = {
-    "oauth.login_required": "login_required",
+    "signon.login_required": "login_required",
+    # Its own word, interaction_required, is not what applications wait for when they ask whether anybody is here.
+    "signon.interaction_required": "login_required",
     "signon.context_not_reached": "unmet_authentication_requirements",
     "oauth.server_error": "temporarily_unavailable",
     "service.unavailable": "temporarily_unavailable",

@@ -37,7 +37,8 @@ from federation.saml.verified import Comparison, NameID, NameIDPolicy, Requested
 PROTOCOL = "saml"
 Status = tuple[str, ...]
 STATUS_OF_CODE: Mapping[str, Status] = {
-    "oauth.login_required": (names.STATUS_RESPONDER, names.STATUS_NO_PASSIVE),
+    "signon.login_required": (names.STATUS_RESPONDER, names.STATUS_NO_PASSIVE),
+    "signon.interaction_required": (names.STATUS_RESPONDER, names.STATUS_NO_PASSIVE),
     "signon.context_not_reached": (names.STATUS_RESPONDER, names.STATUS_NO_AUTHN_CONTEXT),
     "saml_idp.name_id": (names.STATUS_REQUESTER, names.STATUS_INVALID_NAME_ID_POLICY),
     "saml_idp.subject": (names.STATUS_RESPONDER, names.STATUS_UNKNOWN_PRINCIPAL),

@@ -38,6 +38,8 @@ from federation.upstream.connectors import connector_for
 State = LoginRequest.State
 ASKED = (LoginRequest.Purpose.SIGN_ON, LoginRequest.Purpose.TEST)
 """What we asked an identity provider for."""
+TOLD = ("oauth.login_required", "signon.login_required", "signon.interaction_required", "signon.context_not_reached")
+"""What an application expects to hear."""
 
 
 def begin(asked: SignOnRequest, *, session: Session | None, browser: str, attempt: Attempt) -> Step:
@@ -52,7 +54,7 @@ def begin(asked: SignOnRequest, *, session: Session | None, browser: str, attemp
     if session is not None and is_good_enough(session, asked, now=now, attempt=attempt):
         return Step(answer=_answer_from_session(asked, session, attempt=attempt, now=now))
     if asked.passive:
-        raise BrokerError("oauth.login_required", expected="a live session", actual="none that is good enough")
+        raise _page_needed(session)
     realm = find_realm(asked, session=session, trace=attempt.trace)
     login = _store(asked, browser=browser, attempt=attempt, now=now)
     if realm is None:
@@ -173,7 +175,7 @@ def consume(login: LoginRequest, state: LoginRequest.State) -> bool:
 
 def may_be_told(error: BrokerError) -> bool:
     """Whether the application expects to hear of this refusal; every other one is for the person to read."""
-    return error.code in {"oauth.login_required", "signon.context_not_reached"}
+    return error.code in TOLD
 
 
 def refuse(asked: dict[str, Any], error: BrokerError) -> Answer:
@@ -208,6 +210,15 @@ def is_good_enough(session: Session, asked: SignOnRequest, *, now: datetime, att
         attempt.trace.note("The application names another identity provider than the session's.")
         return False
     return True
+
+
+def _page_needed(session: Session | None) -> BrokerError:
+    """The refusal of a passive request that the session, if there is one, does not answer."""
+    if session is None:
+        return BrokerError("signon.login_required", expected="a live session", actual="none")
+    return BrokerError(
+        "signon.interaction_required", expected="a session that is good enough", actual="one that is not"
+    )
 
 
 def _store(asked: SignOnRequest, *, browser: str, attempt: Attempt, now: datetime) -> LoginRequest:

@@ -299,7 +299,7 @@ def test_a_passive_request_without_a_session_is_answered_no_passive(erp: ERP, br
     answer = erp.read(page)
     assert answer.status == ("Responder", "NoPassive")
     assert answer.relay_state == RELAY_STATE
-    assert Event.objects.filter(type="login.refused", application="erp").exists()
+    assert Event.objects.get(type="login.refused", application="erp").code == "signon.login_required"
 
 
 def test_a_passive_request_with_a_session_is_answered(erp: ERP, browser: Browser) -> None:
@@ -311,6 +311,7 @@ def test_a_passive_and_forced_request_is_answered_no_passive(erp: ERP, browser: 
     erp.sign_on(browser)
     page = erp.ask(browser, IsPassive="true", ForceAuthn="true")
     assert erp.read(page).status == ("Responder", "NoPassive")
+    assert Event.objects.get(type="login.refused").code == "signon.interaction_required"
 
 
 def test_a_passive_request_sees_no_page_whatever_is_wrong_with_it(erp: ERP, browser: Browser) -> None:

@@ -53,6 +53,7 @@ def test_a_weak_session_does_not_answer_a_passive_demand(company):
     browser = Browser()
     company.sign_on(browser)
     assert answer_of(company.ask(browser, acr_values=MFA, prompt="none"))["error"] == "login_required"
+    assert Event.objects.get(type="login.refused").code == "signon.interaction_required"
 
 
 def test_a_provider_that_cannot_reach_what_was_asked_is_told_in_openids_words(company):

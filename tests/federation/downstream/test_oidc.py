@@ -110,7 +110,8 @@ def test_every_error_carries_the_issuer_and_the_state(participant, mode):
 @pytest.mark.parametrize(
     ("code", "error"),
     [
-        ("oauth.login_required", "login_required"),
+        ("signon.login_required", "login_required"),
+        ("signon.interaction_required", "login_required"),
         ("service.unavailable", "temporarily_unavailable"),
         ("service.fault", "server_error"),
         ("saml.signature", "access_denied"),

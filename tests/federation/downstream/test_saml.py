@@ -134,7 +134,8 @@ def test_every_refusal_has_a_status(refusal: Any) -> None:
 @pytest.mark.parametrize(
     ("code", "status"),
     [
-        ("oauth.login_required", "Responder NoPassive"),
+        ("signon.login_required", "Responder NoPassive"),
+        ("signon.interaction_required", "Responder NoPassive"),
         ("signon.context_not_reached", "Responder NoAuthnContext"),
         ("saml_idp.name_id", "Requester InvalidNameIDPolicy"),
         ("saml.signature", "Responder AuthnFailed"),
