@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
-from django.db import DatabaseError, transaction
+from django.db import Error, transaction
 from django.db.models import F
 from prometheus_client import Counter
 
@@ -90,7 +90,7 @@ class EvidenceMemory:
                 with self._lock:
                     self._full[asked.client.pk] = asked.now
                 log.warning("flow evidence not kept: too many kinds", client=asked.client.pk, code=code)
-        except DatabaseError as error:
+        except Error as error:
             log.warning("flow evidence not written", client=asked.client.pk, code=code, error=type(error).__name__)
 
     def forget(self) -> None:
