@@ -6,8 +6,11 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from broker.registry.cache import raise_version
+from broker.registry.models import Flow
 from broker.tokens.models import Grant
 
+SERVICE = Flow.Grant.CLIENT_CREDENTIALS
 BATCH = 1_000
 """Grants in one statement: a service's family may have very many children."""
 
@@ -33,6 +36,10 @@ def revoke_family(roots: Iterable[UUID], *, reason: str, now: datetime) -> list[
         revoked += held
         # No child outlives its parent: what came of an expired one is over as well.
         generation = sorted(children)
+    batches = (revoked[start : start + BATCH] for start in range(0, len(revoked), BATCH))
+    if any(Grant.objects.filter(pk__in=batch, grant_type=SERVICE).exists() for batch in batches):
+        # A service's family is remembered like a party: no process shall issue a further token of this one.
+        raise_version()
     return revoked
 
 

@@ -10,8 +10,10 @@ from datetime import datetime
 
 from broker import limits
 from broker.events import catalogue
+from broker.registry.cache import parties
 from broker.registry.models import Client, Resource
 from broker.tokens.attempts import Attempt
+from broker.tokens.backing import registry_version
 from broker.tokens.errors import InvalidGrant, InvalidScope, InvalidTarget
 from broker.tokens.grants.base import Proposal, Taken, run_checks
 from broker.tokens.models import RefreshToken
@@ -96,10 +98,14 @@ def propose(
 
 
 def _find(value: str) -> RefreshToken | None:
+    """The token with everybody behind it; what is asked of parties from here on is as new as this answer."""
     found = RefreshToken.objects.select_related(
         "grant__person", "grant__resource", "grant__session__person", "grant__session__identity_provider__organisation"
-    )
-    return next(iter(found.filter(token_hash__in=hashes_of(value))[:1]), None)
+    ).annotate(registry_version=registry_version())
+    for row in found.filter(token_hash__in=hashes_of(value))[:1]:
+        parties.follow(row.registry_version or 0)
+        return row
+    return None
 
 
 def _rotate(row: RefreshToken, value: str, *, attempt: Attempt, now: datetime) -> str:
