@@ -75,6 +75,8 @@ REVOCATION_REQUESTS = 500
 PUSHED_REQUESTS = 500
 DECISION_REQUESTS = 10_000
 API_REQUESTS = 500
+REFUSALS_TOLD_INTERVAL = timedelta(minutes=1)
+"""How often the refusals that were only counted are told of."""
 REFUSALS_WRITTEN = 100
 """Refusals of one address in a window that get an event and a trace of their own; what is above is counted."""
 

@@ -8,15 +8,17 @@ from broker.keys.ring import ring
 from broker.registry.cache import parties
 from broker.registry.flow_evidence import evidence
 from broker.registry.flow_use import uses
+from broker.throttling import throttle
+from broker.traces.bounded import counted
 from tests.flush import let_flushes_pass
 
 
 @pytest.fixture(autouse=True)
 def _fresh_memories() -> Iterator[None]:
-    for memory in (parties, ring, evidence, uses):
+    for memory in (parties, ring, evidence, uses, throttle, counted):
         memory.forget()
     yield
-    for memory in (parties, ring, evidence, uses):
+    for memory in (parties, ring, evidence, uses, throttle, counted):
         memory.forget()
 
 

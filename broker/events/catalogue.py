@@ -30,6 +30,9 @@ TOKEN_ISSUED = EventType("token.issued", _NOTICE, "Tokens were issued to a clien
 TOKEN_REFRESHED = EventType("token.refreshed", _NOTICE, "Tokens were refreshed.")
 TOKEN_EXCHANGED = EventType("token.exchanged", _NOTICE, "A token was exchanged for one of a further resource.")
 TOKEN_REFUSED = EventType("token.refused", _WARNING, "A token, userinfo or authorization request was refused.")
+REFUSALS_COUNTED = EventType(
+    "refusals.counted", _WARNING, "One address was refused so often that refusals were counted and not written."
+)
 GRANT_REVOKED = EventType("grant.revoked", _ALERT, "A grant with all its tokens was revoked.")
 TOKEN_REVOKED = EventType(
     "token.revoked", _NOTICE, "A service gave one access token back; it ended with what was exchanged from it."

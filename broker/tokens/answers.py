@@ -12,9 +12,10 @@ from django.utils import timezone
 from broker.errors import BrokerError
 from broker.http import adopt_trace_id, no_store, refusal_json, trace_id_of
 from broker.keys.proofs import ALGORITHM_OF_KIND
+from broker.throttling import Budget
 from broker.tokens.attempts import Attempt
 from broker.tokens.dpop import NONCE_HEADER, fresh_nonce, read_proof
-from broker.tokens.errors import InvalidProof, OAuthError, TemporarilyUnavailable, UseNonce
+from broker.tokens.errors import InvalidProof, OAuthError, TemporarilyUnavailable, TooManyRequests, UseNonce
 from broker.tokens.protected_resources import metadata_address
 
 log = structlog.get_logger(__name__)
@@ -34,6 +35,8 @@ class answered:  # noqa: N801 - a decorator
     methods: tuple[str, ...]
     challenge: str
     """The scheme of WWW-Authenticate: Basic for clients, Bearer for tokens."""
+    budget: Budget | None = None
+    """What each client may spend at this endpoint."""
     resource: str = ""
     """The path of the protected resource that this is, as settings.PROTECTED_RESOURCES names it."""
 
@@ -42,12 +45,14 @@ class answered:  # noqa: N801 - a decorator
         def run(request: HttpRequest) -> HttpResponse:
             if request.method not in self.methods:
                 return self._method_not_allowed(request)
-            attempt = Attempt.of(request, self.hop)
+            attempt = Attempt.of(request, self.hop, self.budget)
             try:
                 response = self._run(view, request, attempt)
             except DatabaseError as error:
                 log.exception("database", error=type(error).__name__)
                 response = self.refusal(TemporarilyUnavailable("database"), attempt)
+            for name, value in attempt.left.headers().items() if attempt.left else ():
+                response[name] = value
             if read_proof(request):
                 # Whoever shows proofs always holds the next nonce (RFC 9449 section 8.2).
                 response[NONCE_HEADER] = fresh_nonce(now=timezone.now())
@@ -83,6 +88,8 @@ class answered:  # noqa: N801 - a decorator
             response["Retry-After"] = str(RETRY_AFTER_SECONDS)
         if status == 401 or (self.challenge == "Bearer" and status == 403):
             response["WWW-Authenticate"] = self._challenge(error)
+        if isinstance(error, TooManyRequests):
+            response["Retry-After"] = str(error.left.resets_in)
         if isinstance(error, UseNonce):
             response[NONCE_HEADER] = fresh_nonce(now=timezone.now())
         return response

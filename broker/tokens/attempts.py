@@ -11,7 +11,9 @@ from broker.events import catalogue
 from broker.events.services import record
 from broker.http import actor_from
 from broker.registry.models import Client
-from broker.tokens.errors import OAuthError
+from broker.throttling import Budget, Left, TooMany, throttle
+from broker.tokens.errors import OAuthError, TooManyRequests
+from broker.traces.bounded import may_be_written
 from broker.traces.collector import Collector
 from broker.traces.models import Trace
 from broker.traces.services import save_trace
@@ -29,10 +31,14 @@ class Attempt:
     """Whether this request began the attempt, or is a further hop of one that is stored already."""
     connection: str = ""
     application: str = ""
+    budget: Budget | None = None
+    """What a client may spend at this endpoint."""
+    left: Left | None = None
+    """What is left of it to the client that proved who it is."""
 
     @classmethod
-    def of(cls, request: HttpRequest, hop: str) -> "Attempt":
-        return cls(actor_from(request), Collector(hop=f"{request.method} {hop}"))
+    def of(cls, request: HttpRequest, hop: str, budget: Budget | None = None) -> "Attempt":
+        return cls(actor_from(request), Collector(hop=f"{request.method} {hop}"), budget=budget)
 
     @property
     def trace_id(self) -> str:
@@ -49,15 +55,26 @@ class Attempt:
         self.application = client.application.slug if client.application else ""
 
     def acts_for(self, client: Client) -> None:
-        """The client proved who it is."""
+        """The client proved who it is. Raises TooManyRequests when its budget at this endpoint is spent."""
         self.actor = self.actor.acting_as(ActorKind.CLIENT, client.client_id)
+        if self.budget is not None:
+            try:
+                self.left = throttle.spend(self.budget, client.client_id)
+            except TooMany as error:
+                self.left = error.left
+                raise TooManyRequests(error.left) from error
 
     def save_success(self) -> None:
         """Store what was done. The tokens are out already: a trace that cannot be stored takes nothing back."""
         self._save(Trace.Outcome.SUCCEEDED)
 
     def save_refusal(self, error: OAuthError) -> None:
-        """Store the event of a refusal, and its trace. Raises DatabaseError when the event cannot be written."""
+        """Store the event of a refusal, and its trace; in a flood of them, count it.
+
+        Raises DatabaseError when the event cannot be written.
+        """
+        if not may_be_written(self.actor, error.code):
+            return
         # The last failed check has said so itself; this line holds the public code beside its reason.
         self.trace.check(f"{error.code}: {error.reason}", passed=False, expected=error.expected, actual=error.actual)
         if error.detail:

@@ -8,6 +8,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from broker.errors import BrokerError
+from broker.throttling import Left
 
 
 class OAuthError(BrokerError):
@@ -148,6 +149,17 @@ class UseNonce(OAuthError):
     """The DPoP proof needs a nonce of ours, which the answer brings (RFC 9449 section 8)."""
 
     error, public_code = "use_dpop_nonce", "oauth.dpop_nonce"
+
+
+class TooManyRequests(OAuthError):
+    """The client has spent its budget of requests; `left` says for how long (RFC 6585 section 4)."""
+
+    error, public_code, http_status = "temporarily_unavailable", "request.too_many", 429
+
+    def __init__(self, left: Left) -> None:
+        expected = f"at most {left.budget.permits} in {left.budget.seconds} s"
+        super().__init__("too_many", expected=expected, actual="more")
+        self.left = left
 
 
 class TemporarilyUnavailable(OAuthError):

@@ -10,6 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from broker import limits
+from broker.throttling import Budget
 from broker.tokens import endpoint, introspection, pushing, revocation, services
 from broker.tokens.answers import answered
 from broker.tokens.attempts import Attempt
@@ -24,7 +25,7 @@ FLOW_HEADER = "Countersign-Flow"
 
 # A client authenticates itself in each request; there is no cookie that a foreign page could ride on.
 @csrf_exempt
-@answered("token request", methods=("POST",), challenge="Basic")
+@answered("token request", methods=("POST",), challenge="Basic", budget=Budget("token", limits.TOKEN_REQUESTS))
 def token(request: HttpRequest, attempt: Attempt) -> HttpResponse:
     """POST /oauth/token (RFC 6749 section 3.2)."""
     answer = endpoint.respond(TokenRequest.parse(request), attempt=attempt)
@@ -44,14 +45,24 @@ def userinfo(request: HttpRequest, attempt: Attempt) -> HttpResponse:
 
 
 @csrf_exempt
-@answered("introspection request", methods=("POST",), challenge="Basic")
+@answered(
+    "introspection request",
+    methods=("POST",),
+    challenge="Basic",
+    budget=Budget("introspection", limits.INTROSPECTION_REQUESTS),
+)
 def introspect(request: HttpRequest, attempt: Attempt) -> HttpResponse:
     """POST /oauth/introspect (RFC 7662). A success leaves no trace and no event: it changes nothing."""
     return JsonResponse(introspection.introspect(ClientRequest.parse(request), attempt=attempt))
 
 
 @csrf_exempt
-@answered("revocation request", methods=("POST",), challenge="Basic")
+@answered(
+    "revocation request",
+    methods=("POST",),
+    challenge="Basic",
+    budget=Budget("revocation", limits.REVOCATION_REQUESTS),
+)
 def revoke(request: HttpRequest, attempt: Attempt) -> HttpResponse:
     """POST /oauth/revoke (RFC 7009). The answer is the same whether there was something to revoke or not."""
     revocation.revoke(ClientRequest.parse(request), attempt=attempt)
@@ -59,7 +70,12 @@ def revoke(request: HttpRequest, attempt: Attempt) -> HttpResponse:
 
 
 @csrf_exempt
-@answered("pushed authorization request", methods=("POST",), challenge="Basic")
+@answered(
+    "pushed authorization request",
+    methods=("POST",),
+    challenge="Basic",
+    budget=Budget("par", limits.PUSHED_REQUESTS),
+)
 def par(request: HttpRequest, attempt: Attempt) -> HttpResponse:
     """POST /oauth/par (RFC 9126 section 2)."""
     return JsonResponse(pushing.push(ClientRequest.parse(request), attempt=attempt), status=201)
