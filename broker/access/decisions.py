@@ -12,6 +12,7 @@ from broker import crypto, limits
 from broker.access.entities import Evaluation, Verdict
 from broker.access.models import Decision, Flip
 from broker.access.policy import Question
+from broker.statements import insert
 
 PURPOSE = "access-decision"
 
@@ -64,7 +65,10 @@ def keep(judged: Sequence[Judged], *, caller: str, trace_id: str, now: datetime)
         for shadow in one.shadows
         if shadow.verdict.decision != one.verdict.decision or bool(shadow.verdict.errors) != bool(one.verdict.errors)
     ]
-    Decision.objects.bulk_create(rows)
+    if len(rows) == 1:
+        insert(rows[0])
+    else:
+        Decision.objects.bulk_create(rows)
     if flips:
         Flip.objects.bulk_create(flips)
     return rows

@@ -114,6 +114,25 @@ def known_by_heart(person: Person) -> Known:
     return Known(str(person.pk), {"active": person.is_active})
 
 
+def known_person(person: Person) -> Known:
+    """What we know of a person, from a row that was just read; identifiers and groups that were read with it count."""
+    held = person.held_identifiers
+    texts = {
+        "organisation": _organisation_slug(person.organisation_id),
+        "external_id": person.external_id,
+        "name": person.name,
+        "given_name": person.given_name,
+        "family_name": person.family_name,
+        "email": held.get(Identifier.Kind.EMAIL),
+        "eppn": held.get(Identifier.Kind.EPPN),
+    }
+    memberships, slugs = person.held_memberships, _provider_slugs()
+    groups = sorted(
+        f"{slugs[one.identity_provider_id]}/{one.group}" for one in memberships if one.identity_provider_id in slugs
+    )
+    return _known(str(person.pk), texts, person.claims, groups, is_active=person.is_active)
+
+
 def _entity(uid: dict[str, str], kind: str, known: Known | None, told: dict[str, Any]) -> dict[str, Any]:
     owned = OWNED[kind] if known else EVERY
     attributes = {name: value for name, value in told.items() if name not in owned}
@@ -182,7 +201,6 @@ def _people(keys: list[uuid.UUID]) -> dict[uuid.UUID, Known]:
 def _person(row: tuple[Any, ...], groups: tuple[str, ...]) -> Known:
     key, is_active, external_id, name, given_name, family_name, written, organisation, email, eppn = row[:10]
     claims = json.loads(written) if isinstance(written, str) else written
-    tags = {claim: [one for one in held if isinstance(one, str)] for claim, held in claims.items()}
     texts = {
         "organisation": organisation,
         "external_id": external_id,
@@ -191,11 +209,18 @@ def _person(row: tuple[Any, ...], groups: tuple[str, ...]) -> Known:
         "family_name": family_name,
         "email": email,
         "eppn": eppn,
-        **{claim: tags[claim][0] for claim in _SINGLE_CLAIMS if tags.get(claim)},
     }
-    attributes = {"active": bool(is_active), **{name: text for name, text in texts.items() if text}}
-    parents = tuple({"type": OURS["group"], "id": group} for group in groups)
-    return Known(str(key), attributes, parents, tags)
+    return _known(str(key), texts, claims, groups, is_active=bool(is_active))
+
+
+def _known(
+    key: str, texts: Mapping[str, str | None], claims: Mapping[str, Any], groups: Iterable[str], *, is_active: bool
+) -> Known:
+    tags = {claim: [one for one in held if isinstance(one, str)] for claim, held in claims.items()}
+    attributes: dict[str, Any] = {name: text for name, text in texts.items() if text}
+    attributes |= {claim: tags[claim][0] for claim in _SINGLE_CLAIMS if tags.get(claim)}
+    attributes["active"] = is_active
+    return Known(key, attributes, tuple({"type": OURS["group"], "id": group} for group in groups), tags)
 
 
 _State = tuple[Any, ...]
@@ -246,8 +271,17 @@ _groups = _Groups()
 
 
 def _provider_slugs() -> dict[uuid.UUID, str]:
-    """{id: slug} of the identity providers that are not retired. What a retired one said of groups counts no more."""
+    """{id: slug} of the identity providers in use: what another one said of groups counts no more."""
     return parties.get(
         ("identity_provider_slugs",),
-        lambda: dict(IdentityProvider.objects.filter(retired_at=None).order_by().values_list("pk", "slug")),
+        lambda: dict(
+            IdentityProvider.objects.filter(enabled=True, retired_at=None).order_by().values_list("pk", "slug")
+        ),
+    )
+
+
+def _organisation_slug(organisation_id: int) -> str:
+    return parties.get(
+        ("organisation_slug", organisation_id),
+        lambda: Organisation.objects.values_list("slug", flat=True).get(pk=organisation_id),
     )

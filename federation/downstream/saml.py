@@ -45,6 +45,7 @@ STATUS_OF_CODE: Mapping[str, Status] = {
     "saml_idp.proxying": (names.STATUS_RESPONDER, names.STATUS_PROXY_COUNT_EXCEEDED),
     "saml_idp.encryption": (names.STATUS_RESPONDER, names.STATUS_REQUEST_UNSUPPORTED),
     "signon.application_disabled": (names.STATUS_RESPONDER, names.STATUS_REQUEST_DENIED),
+    "signon.not_permitted": (names.STATUS_RESPONDER, names.STATUS_REQUEST_DENIED),
     "signon.identity_provider_disabled": (names.STATUS_RESPONDER, names.STATUS_REQUEST_DENIED),
     "service.unavailable": (names.STATUS_RESPONDER,),
     "service.fault": (names.STATUS_RESPONDER,),

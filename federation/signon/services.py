@@ -28,6 +28,7 @@ from federation.contexts import satisfied
 from federation.downstream.adapters import downstream_for
 from federation.signon.admission import identify, open_or_renew
 from federation.signon.attempts import Attempt
+from federation.signon.entering import entry_by_assertion, entry_by_session, find_refusal_of
 from federation.signon.home_realm import find_realm, usable_identity_provider
 from federation.signon.judging import judge, question
 from federation.signon.models import LoginRequest
@@ -38,7 +39,13 @@ from federation.upstream.connectors import connector_for
 State = LoginRequest.State
 ASKED = (LoginRequest.Purpose.SIGN_ON, LoginRequest.Purpose.TEST)
 """What we asked an identity provider for."""
-TOLD = ("oauth.login_required", "signon.login_required", "signon.interaction_required", "signon.context_not_reached")
+TOLD = (
+    "oauth.login_required",
+    "signon.login_required",
+    "signon.interaction_required",
+    "signon.context_not_reached",
+    "signon.not_permitted",
+)
 """What an application expects to hear."""
 
 
@@ -60,7 +67,7 @@ def begin(asked: SignOnRequest, *, session: Session | None, browser: str, attemp
     if realm is None:
         attempt.trace.note("The person is asked for the identity provider.")
         with transaction.atomic():
-            insert(login)
+            insert(login, is_soon_durable=True)
             attempt.save()
         return Step(login=login)
     return send_upstream(login, realm, attempt=attempt, login_hint=asked.login_hint)
@@ -246,14 +253,20 @@ def _store(asked: SignOnRequest, *, browser: str, attempt: Attempt, now: datetim
 
 
 def _answer_from_session(asked: SignOnRequest, session: Session, *, attempt: Attempt, now: datetime) -> Answer:
+    attempt.actor = attempt.actor.acting_as(ActorKind.PERSON, str(session.person_id))
+    attempt.connection = session.identity_provider.slug
     with transaction.atomic():
-        participant = sessions.join(session, application=asked.application, client=asked.client, now=now)
-        sessions.touch(session, now=now)
-        attempt.actor = attempt.actor.acting_as(ActorKind.PERSON, str(session.person_id))
-        answer = downstream_for(asked.asked).respond(
-            asked.asked, session=session, participant=participant, actor=attempt.actor
-        )
-        _record_success(session, asked.application.slug, attempt=attempt, fresh=False)
+        entry = entry_by_session(session, asked.application)
+        refusal = find_refusal_of(entry, attempt=attempt, now=now)
+        if refusal is None:
+            participant = sessions.join(session, application=asked.application, client=asked.client, now=now)
+            sessions.touch(session, now=now)
+            answer = downstream_for(asked.asked).respond(
+                asked.asked, session=session, participant=participant, actor=attempt.actor
+            )
+            _record_success(session, asked.application.slug, attempt=attempt, fresh=False)
+    if refusal is not None:
+        raise refusal
     attempt.trace.note("Answered from the live session.", authenticated_at=session.authenticated_at.isoformat())
     return answer
 
@@ -291,20 +304,27 @@ def _sign_on(
     now = timezone.now()
     with transaction.atomic():
         person = identify(identity_provider, judged, attempt=attempt)
-        previous = session
-        session, handle = open_or_renew(previous, person, identity_provider, judged.assertion, attempt=attempt)
-        participant = sessions.join(
-            session,
-            application=application,
-            client=login.client,
-            now=now,
-            is_new_session=session is not previous,
-        )
-        answer = downstream_for(login.asked).respond(
-            login.asked, session=session, participant=participant, actor=attempt.actor
-        )
-        _record_success(session, application.slug, attempt=attempt, fresh=True, incomplete=judged.incomplete)
-        attempt.save()
+        # What was said of the person stays written when they may not enter: a group that was taken away counts at
+        # every other question too.
+        entry = entry_by_assertion(person, application, identity_provider, judged.assertion)
+        refusal = find_refusal_of(entry, attempt=attempt, now=now)
+        if refusal is None:
+            previous = session
+            session, handle = open_or_renew(previous, person, identity_provider, judged.assertion, attempt=attempt)
+            participant = sessions.join(
+                session,
+                application=application,
+                client=login.client,
+                now=now,
+                is_new_session=session is not previous,
+            )
+            answer = downstream_for(login.asked).respond(
+                login.asked, session=session, participant=participant, actor=attempt.actor
+            )
+            _record_success(session, application.slug, attempt=attempt, fresh=True, incomplete=judged.incomplete)
+            attempt.save()
+    if refusal is not None:
+        raise refusal
     return Step(answer=answer, session_handle=handle)
 
 
@@ -345,15 +365,18 @@ _STORE_ANSWER = Change(
         state=State.WAITING,
         expires_at__gt=Parameter(LoginRequest, "expires_at", name="now"),
     ),
+    is_soon_durable=True,
     state=State.ANSWERED,
     raw_answer=Parameter(LoginRequest, "raw_answer"),
 )
+# Whatever follows commits before it answers: that somebody signed on, or why not.
 _CONSUME = Change(
     lambda: LoginRequest.objects.filter(
         id=Parameter(LoginRequest, "id"),
         state=Parameter(LoginRequest, "state"),
         upstream_request_id=Parameter(LoginRequest, "upstream_request_id"),
     ),
+    is_soon_durable=True,
     state=State.DONE,
     raw_answer="",
 )

@@ -19,8 +19,9 @@ from tests.flows.stage import Browser, Company, answer_of, make_company
 
 pytestmark = pytest.mark.django_db
 
-QUERIES_OF_A_LOGIN = 25
-"""Of the authorization request, the identity provider's answer, our continuation, and the token request."""
+QUERIES_OF_A_LOGIN = 26
+"""Of the authorization request, the identity provider's answer, our continuation, and the token request. One of them
+keeps the decision that the person may enter."""
 QUERIES_OF_USERINFO = 4
 QUERIES_OF_A_NEW_PERSON = 11
 """What recording a person with an identifier and a group adds, once, with an event for each of the three."""

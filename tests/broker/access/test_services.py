@@ -190,11 +190,16 @@ def queries_of(act):
 
 def make_many(count, provider):
     """People of whom the first hundred have an e-mail address and a group."""
-    now, organisation = timezone.now(), provider.organisation
-    people = Person.objects.bulk_create(
-        [Person(organisation=organisation, name=f"p{n}", created_at=now, updated_at=now) for n in range(count)],
-        batch_size=10_000,
-    )
+    now = timezone.now()
+    people = [Person(organisation=provider.organisation, created_at=now, updated_at=now) for _ in range(count)]
+    fields = Person._meta.concrete_fields
+    columns, places = ", ".join(field.column for field in fields), ", ".join(["%s"] * len(fields))
+    with connection.cursor() as cursor:
+        # bulk_create takes ten times as long.
+        cursor.executemany(
+            f"INSERT INTO {Person._meta.db_table} ({columns}) VALUES ({places})",
+            [[field.get_db_prep_save(getattr(one, field.attname), connection) for field in fields] for one in people],
+        )
     Identifier.objects.bulk_create(
         [
             Identifier(person=one, kind="email", value=f"{one.pk}@x", comparable=f"{one.pk}@x", since=now)
