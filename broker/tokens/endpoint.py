@@ -17,7 +17,7 @@ from broker.tokens.authorizing import authorize_grant
 from broker.tokens.client_auth import authenticate_client
 from broker.tokens.confirmation import check_bound, read_confirmation
 from broker.tokens.errors import InvalidGrant, UnauthorizedClient, UnsupportedGrantType
-from broker.tokens.grants import authorization_code, client_credentials, refresh_token
+from broker.tokens.grants import authorization_code, client_credentials, jwt_bearer, refresh_token, token_exchange
 from broker.tokens.grants.base import GrantType, Permitted, Proposal, Taken
 from broker.tokens.issuing import Authorization, Issued, write_tokens
 from broker.tokens.requests import TokenRequest
@@ -29,6 +29,8 @@ GRANTS: Mapping[str, GrantType] = {
     "authorization_code": authorization_code,
     "refresh_token": refresh_token,
     "client_credentials": client_credentials,
+    token_exchange.GRANT_TYPE: token_exchange,
+    jwt_bearer.GRANT_TYPE: jwt_bearer,
 }
 """The grants that are offered, as discovery lists them."""
 NO_END = datetime.max.replace(tzinfo=UTC)
@@ -130,6 +132,9 @@ def _record(
         details |= {"client": client.client_id, "resource": proposal.resource.identifier, "flow": permitted.flow_id}
     if proposal.actors:
         details["actors"] = [actor["client_id"] for actor in proposal.actors]
+    if proposal.impersonation:
+        details["impersonation"] = True
+    details |= proposal.evidence
     record(
         proposal.event,
         actor=attempt.actor,

@@ -150,6 +150,8 @@ def _id_token_claims(
         "exp": int((now + limits.ID_TOKEN_LIFETIME).timestamp()),
         "at_hash": half_hash(access_token),
         "sid": str(grant.participant_id),
+        # By it an exchange finds what stands behind the token (own_id_tokens).
+        "gid": str(grant.pk),
         **_authentication(grant, grant.authenticated_at),
     }
     if authorization.nonce:

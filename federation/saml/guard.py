@@ -13,7 +13,7 @@ from broker.errors import BrokerError
 from broker.traces.collector import Collector
 from federation.checks import recorded, run_checks
 from federation.saml.attributes import read_attributes
-from federation.saml.elements import find_child, get_child, id_of
+from federation.saml.elements import find_child, get_child, id_of, text_of
 from federation.saml.encryption import ENCRYPTED_STRUCTURE, EncryptedCase, decrypt_assertion
 from federation.saml.envelope import ENVELOPE, EnvelopeCase, IdentityProviderRefused, refusal_in
 from federation.saml.expectation import ResponseExpectation, SubjectRule
@@ -23,6 +23,7 @@ from federation.saml.policy import (
     AssertionCase,
     authenticated_at_of,
     context_of,
+    ends_at_of,
     session_index_of,
     session_not_on_or_after_of,
     valid_until_of,
@@ -33,6 +34,7 @@ from federation.saml.structure import (
     ASSERTION,
     DECRYPTED_STRUCTURE,
     ENCRYPTED_ASSERTION,
+    ISSUER,
     RESPONSE_STRUCTURE,
     SIGNATURE,
     Kind,
@@ -48,6 +50,8 @@ __all__ = [
     "SubjectRule",
     "VerifiedResponse",
     "decode_post",
+    "unverified_issuer",
+    "verify_assertion",
     "verify_response",
 ]
 
@@ -74,6 +78,30 @@ def verify_response(raw: bytes, expectation: ResponseExpectation, *, trace: Coll
             raise _refusal(response, trace)
     run_checks(ASSERTION_POLICY, AssertionCase(assertion, expectation), trace=trace, subject="assertion")
     return _claims(signed_response, assertion, expectation, trace)
+
+
+def verify_assertion(raw: bytes, expectation: ResponseExpectation, *, trace: Collector) -> VerifiedResponse:
+    """The claims of a saml:Assertion that came without a Response around it (RFC 7522 section 3).
+
+    It bears its own signature, and is judged as one in a Response is. Raises BrokerError with a `saml.` code. One-time
+    use is the caller's next step.
+    """
+    root = _parse(raw, "SAML assertion", trace)
+    run_checks(DECRYPTED_STRUCTURE, root, trace=trace, subject="assertion")
+    assertion = _signed(_verify_signed(root, expectation, trace, subject="assertion"), trace)
+    run_checks(ASSERTION_POLICY, AssertionCase(assertion, expectation), trace=trace, subject="assertion")
+    return _claims(None, assertion, expectation, trace)
+
+
+def unverified_issuer(raw: bytes) -> str:
+    """Who claims to have made an assertion, unverified: to find whose rules apply to it, and for nothing else.
+
+    Raises BrokerError with a `saml.` code.
+    """
+    root = parse_message(raw)
+    if root.tag != ASSERTION:
+        raise BrokerError("saml.structure", expected="saml:Assertion", actual=root.tag)
+    return text_of(get_child(root, ISSUER))
 
 
 def _parse(raw: bytes, title: str, trace: Collector) -> etree._Element:
@@ -203,4 +231,5 @@ def _claims(
         attributes=attributes.values,
         friendly_names=attributes.friendly_names,
         valid_until=valid_until_of(assertion),
+        ends_at=ends_at_of(AssertionCase(assertion, expectation)),
     )

@@ -45,21 +45,8 @@ def check_age(case: AssertionCase) -> Compared:
 
 def check_bearer_confirmation(case: AssertionCase) -> Compared:
     """One bearer confirmation that satisfies all of `CONFIRMATION`; others beside it do no harm."""
-    refusals = []
-    confirmations = children(get_child(case.assertion, SUBJECT), SUBJECT_CONFIRMATION)
-    for confirmation in confirmations:
-        if confirmation.get("Method") != BEARER:
-            continue
-        try:
-            actual = _confirm(confirmation, case.expectation)
-        except BrokerError as refusal:
-            refusals.append(refusal)
-        else:
-            return "a bearer confirmation for this request", actual
-    if refusals:
-        raise refusals[0]
-    methods = ", ".join(one.get("Method", "") for one in confirmations)
-    raise BrokerError("saml.confirmation", expected=BEARER, actual=methods or "no SubjectConfirmation")
+    actual = _attributes_text(confirmed_by(case), ("Recipient", "InResponseTo", "NotOnOrAfter"))
+    return "a bearer confirmation for this request", actual
 
 
 def check_no_other_request(case: AssertionCase) -> Compared:
@@ -210,13 +197,43 @@ def valid_until_of(assertion: etree._Element) -> datetime:
     return issued + limits.SAML_ANSWER_AGE + limits.SAML_SKEW_MAX
 
 
-def _confirm(confirmation: etree._Element, expectation: ResponseExpectation) -> str:
+def ends_at_of(case: AssertionCase) -> datetime:
+    """The earliest end of the assertion: that of its confirmation, its conditions or the session that it tells of."""
+    told = [
+        (confirmed_by(case), "NotOnOrAfter"),
+        (get_child(case.assertion, CONDITIONS), "NotOnOrAfter"),
+        (authn_statement(case.assertion), "SessionNotOnOrAfter"),
+    ]
+    return min(parse_instant(text, name=name) for element, name in told if (text := element.get(name)) is not None)
+
+
+def confirmed_by(case: AssertionCase) -> etree._Element:
+    """The SubjectConfirmationData of the first bearer confirmation that satisfies all of `CONFIRMATION`.
+
+    Raises the refusal of the first one where none does, and saml.confirmation where there is none.
+    """
+    refusals = []
+    confirmations = children(get_child(case.assertion, SUBJECT), SUBJECT_CONFIRMATION)
+    for confirmation in confirmations:
+        if confirmation.get("Method") != BEARER:
+            continue
+        try:
+            return _confirm(confirmation, case.expectation)
+        except BrokerError as refusal:
+            refusals.append(refusal)
+    if refusals:
+        raise refusals[0]
+    methods = ", ".join(one.get("Method", "") for one in confirmations)
+    raise BrokerError("saml.confirmation", expected=BEARER, actual=methods or "no SubjectConfirmation")
+
+
+def _confirm(confirmation: etree._Element, expectation: ResponseExpectation) -> etree._Element:
     confirmation_data = find_child(confirmation, SUBJECT_CONFIRMATION_DATA)
     if confirmation_data is None:
         raise BrokerError("saml.confirmation", expected="SubjectConfirmationData", actual="none")
     for check in CONFIRMATION:
         check(confirmation_data, expectation)
-    return _attributes_text(confirmation_data, ("Recipient", "InResponseTo", "NotOnOrAfter"))
+    return confirmation_data
 
 
 def _attributes_text(element: etree._Element, names: Sequence[str]) -> str:

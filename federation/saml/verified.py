@@ -18,7 +18,7 @@ class NameID:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedResponse:
-    """The claims of one answer; only `guard.verify_response` makes one. One-time use is still to be claimed."""
+    """The claims of one answer; only the guard makes one. One-time use is still to be claimed."""
 
     issuer: str
     response_id: str
@@ -40,6 +40,8 @@ class VerifiedResponse:
     """FriendlyName by Name: for people to read, never to find an attribute by (SAML core 2.7.3.1)."""
     valid_until: datetime
     """Until when the assertion could be accepted once more: how long its ID must be remembered."""
+    ends_at: datetime
+    """The earliest end that the assertion names."""
 
 
 class Comparison(StrEnum):

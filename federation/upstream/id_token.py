@@ -2,10 +2,11 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from broker import limits
 from broker.errors import BrokerError
@@ -22,11 +23,11 @@ SID_CHARS = 1_024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IdTokenExpectation:
-    """Everything that an ID token must be. Nothing has a default: what is left out would not be checked.
+class IssuerTrust:
+    """Whose tokens are believed, and for whom they have to be. Nothing has a default.
 
-    `owner` is the identity provider's id, `jwks_uri` where its keys stand and `algorithms` what it announced to sign
-    with; `access_token` came with the ID token; `authenticated_after` None: any authentication will do.
+    `owner` is the identity provider's id, `client_id` ours there, `jwks_uri` where its keys stand and `algorithms` what
+    it announced to sign with.
     """
 
     owner: str
@@ -34,11 +35,30 @@ class IdTokenExpectation:
     client_id: str
     jwks_uri: str
     algorithms: tuple[str, ...]
+    skew: timedelta
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdTokenExpectation(IssuerTrust):
+    """Everything that an ID token must be. Nothing has a default: what is left out would not be checked.
+
+    `access_token` came with the ID token; `authenticated_after` None: any authentication will do.
+    """
+
     nonce: str
     access_token: str = field(repr=False)
     authenticated_after: datetime | None
-    skew: timedelta
-    now: datetime
+
+
+class ClaimsCase(Protocol):
+    """Signed claims, and what is known of who made them."""
+
+    @property
+    def claims(self) -> Mapping[str, Any]: ...
+
+    @property
+    def expectation(self) -> IssuerTrust: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +74,23 @@ def verify_id_token(raw_token: str, expectation: IdTokenExpectation, *, trace: C
 
     Raises BrokerError (oidc.*), whatever `raw_token` is.
     """
-    try:
+    with as_openid():
         verified = jose.verify(raw_token, _expectation(raw_token, expectation, trace=trace), collector=trace)
-    except BrokerError as error:
-        # For each refusal of a JWT there is one of an ID token: who can mend it is somebody else.
-        code = error.code.replace("jwt.", "oidc.", 1)
-        raise BrokerError(code, detail=error.detail, expected=error.expected, actual=error.actual) from error
     run_checks(ID_TOKEN_CHECKS, IdTokenCase(verified.claims, expectation), trace=trace, subject="ID token")
     return verified
 
 
-def check_authorized_party(case: IdTokenCase) -> Compared:
+@contextmanager
+def as_openid() -> Iterator[None]:
+    """For each refusal of a JWT there is one of an identity provider's token: who can mend it is somebody else."""
+    try:
+        yield
+    except BrokerError as error:
+        code = error.code.replace("jwt.", "oidc.", 1)
+        raise BrokerError(code, detail=error.detail, expected=error.expected, actual=error.actual) from error
+
+
+def check_authorized_party(case: ClaimsCase) -> Compared:
     """azp, where it stands, is us (OpenID Connect Core 3.1.3.7, items 4 and 5)."""
     expected, actual = case.expectation.client_id, case.claims.get("azp")
     if actual is not None and actual != expected:
@@ -101,7 +127,7 @@ def check_authentication_is_fresh(case: IdTokenCase) -> Compared:
     return f"auth_time after {after}", actual
 
 
-def check_lengths(case: IdTokenCase) -> Compared:
+def check_lengths(case: ClaimsCase) -> Compared:
     """What is kept with the session has room there."""
     acr, sid, methods = case.claims.get("acr", ""), case.claims.get("sid", ""), case.claims.get("amr", [])
     longest = max((len(method) for method in methods), default=0)
@@ -123,7 +149,7 @@ ID_TOKEN_CHECKS: tuple[Callable[[IdTokenCase], Compared], ...] = (
 
 def _expectation(raw_token: str, expectation: IdTokenExpectation, *, trace: Collector) -> ForeignExpectation:
     return ForeignExpectation(
-        keys=_keys(raw_token, expectation, trace=trace),
+        keys=issuer_keys(raw_token, expectation, trace=trace),
         types=TYPES,
         max_bytes=limits.JWT_ID_TOKEN_BYTES,
         issuer=expectation.issuer,
@@ -138,7 +164,7 @@ def _expectation(raw_token: str, expectation: IdTokenExpectation, *, trace: Coll
     )
 
 
-def _keys(raw_token: str, expectation: IdTokenExpectation, *, trace: Collector) -> tuple[VerificationKey, ...]:
+def issuer_keys(raw_token: str, expectation: IssuerTrust, *, trace: Collector) -> tuple[VerificationKey, ...]:
     """The provider's keys of the kid that the token names, of an algorithm that the provider announced."""
     kid = jose.unverified_kid(raw_token, max_bytes=limits.JWT_ID_TOKEN_BYTES)
     try:

@@ -72,6 +72,8 @@ class Proposal:
     nonce: str = ""
     issued_token_type: str = ""
     """RFC 8693 section 2.2.1; empty for every other grant."""
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    """What the event keeps of what was presented: ids, never values."""
 
 
 class GrantType(Protocol):

@@ -71,7 +71,13 @@ def test_only_what_is_offered_is_listed():
     document = read()
     assert document["response_types_supported"] == ["code"]
     assert document["response_modes_supported"] == ["query", "form_post"]
-    assert document["grant_types_supported"] == ["authorization_code", "refresh_token", "client_credentials"]
+    assert document["grant_types_supported"] == [
+        "authorization_code",
+        "refresh_token",
+        "client_credentials",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+        "urn:ietf:params:oauth:grant-type:jwt-bearer",
+    ]
     assert document["code_challenge_methods_supported"] == ["S256"]
     assert document["token_endpoint_auth_methods_supported"] == ["client_secret_basic", "client_secret_post"]
     assert document["id_token_signing_alg_values_supported"] == ["RS256", "ES256"]

@@ -85,6 +85,7 @@ def test_the_id_token_says_who_signed_on_when_and_how(desk):
         "acr": "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport",
         "amr": ["pwd", "otp"],
         "sid": str(desk.participant.pk),
+        "gid": claims_of(tokens["access_token"])["gid"],
         "name": desk.person.name,
     }
     assert abs(claims["iat"] - timezone.now().timestamp()) < 5
