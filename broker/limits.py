@@ -147,6 +147,31 @@ CLIENT_SECRET_CHARS_ADVISED = 32
 """A secret of another house that is shorter is taken over with a warning."""
 CLIENT_SECRET_CHARS_MAX = 512
 CLIENT_SECRET_ROTATE_WITHIN = timedelta(days=90)
+CLIENT_SECRET_OVERLAP = timedelta(days=30)
+"""How long the secret in use goes on beside its successor, unless the operator says otherwise."""
+CLIENT_SECRET_OVERLAP_MAX = timedelta(days=180)
+CLIENT_SECRET_UNUSED = timedelta(days=7)
+"""A secret whose successor is in use is ended when nobody has used it for as long."""
+CREDENTIAL_USE_INTERVAL = timedelta(minutes=1)
+"""The use of a credential is written at most this often by each process."""
+CREDENTIAL_USES_REMEMBERED = 10_000
+"""Credentials whose uses one process counts between two writes."""
+CREDENTIAL_USE_RETENTION = timedelta(days=30)
+"""For how long uses are counted by the day; of older days the last one of each credential stays."""
+CREDENTIAL_EXPIRY_NOTICES = (30, 14, 7, 1)
+"""Days before its end at which the owner of a credential is told."""
+CLIENT_ASSERTION_LIFETIME = timedelta(minutes=5)
+"""From iat to exp, of a client's own assertion (RFC 7523)."""
+CLIENT_ASSERTION_SKEW = timedelta(minutes=1)
+"""How far the clock of a client or of a workload's issuer may run ahead of ours."""
+CLIENT_KEYS = 20
+"""In the key set that a client's registration holds."""
+CLIENT_CERTIFICATES = 10
+"""Self-signed ones of one client; more than a rollover needs."""
+WORKLOAD_TOKEN_LIFETIME = timedelta(hours=1)
+"""From iat to exp, of the token of a platform by which a workload proves itself."""
+WORKLOAD_TOKEN_LIFETIME_MAX = timedelta(hours=24)
+"""The same for a client with a dated exception."""
 FORM_FIELDS = 50
 """Parameters of one request to the token or userinfo endpoint."""
 NONCE_CHARS = 512

@@ -6,6 +6,7 @@ import pytest
 
 from broker.keys.ring import ring
 from broker.registry.cache import parties
+from broker.registry.credential_uses import credential_memory
 from broker.registry.flow_evidence import evidence
 from broker.registry.flow_use import uses
 from broker.throttling import throttle
@@ -20,6 +21,13 @@ def _fresh_memories() -> Iterator[None]:
     yield
     for memory in (parties, ring, evidence, uses, throttle, counted):
         memory.forget()
+
+
+@pytest.fixture(autouse=True)
+def _no_uses_of_credentials() -> Iterator[None]:
+    credential_memory.forget()
+    yield
+    credential_memory.forget()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -47,6 +47,13 @@ PARTY_CHANGED = EventType("party.changed", _NOTICE, "A registered party was chan
 PARTY_RETIRED = EventType("party.retired", _WARNING, "A registered party was retired.")
 CONFIGURATION_APPLIED = EventType("configuration.applied", _NOTICE, "A configuration file was applied.")
 CLIENT_SECRET_ISSUED = EventType("client_secret.issued", _NOTICE, "A client got a secret.")
+OLD_SECRET_USED = EventType(
+    "client_secret.old_used", _WARNING, "A client used a secret although its successor is in use; told once a day."
+)
+CLIENT_SECRET_ENDED = EventType("client_secret.ended", _NOTICE, "A client's secret ended; the reason says why.")
+CREDENTIAL_EXPIRING = EventType(
+    "credential.expiring", _WARNING, "A client's secret, certificate or exception ends soon; its owner is named."
+)
 KEY_CREATED = EventType("key.created", _NOTICE, "A key of ours was made.")
 KEY_ACTIVATED = EventType("key.activated", _NOTICE, "A key of ours began to be used.")
 KEY_RETIRED = EventType("key.retired", _NOTICE, "A key of ours stopped being used.")

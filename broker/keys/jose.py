@@ -108,6 +108,17 @@ def unverified_issuer(token: str, *, max_bytes: int) -> str:
     return str(_unverified_claims(token, "iss", max_bytes=max_bytes)["iss"])
 
 
+def unverified_parties(token: str, *, max_bytes: int) -> tuple[str, str]:
+    """The issuer and the subject that a token claims, unverified: to find whose keys and rules `verify` shall apply.
+
+    Raises BrokerError (jwt.*).
+    """
+    claims = _unverified_claims(token, "iss", max_bytes=max_bytes)
+    if not FORMS["sub"](claims.get("sub")):
+        raise BrokerError("jwt.claim", detail="sub", expected="sub in its form")
+    return claims["iss"], claims["sub"]
+
+
 def unverified_kid(token: str, *, max_bytes: int) -> str:
     """The kid that a foreign token names, unverified: to find the key by which to judge it, and for nothing else.
 

@@ -86,8 +86,8 @@ def end_secret(secret: ClientSecret, *, actor: Actor) -> None:
         )
 
 
-def check_secret(client: Client | None, presented: str) -> None:
-    """Pass when `presented` is a live secret of the client. Raises BrokerError (oauth.invalid_client).
+def check_secret(client: Client | None, presented: str) -> ClientSecret:
+    """The live secret of the client that `presented` is. Raises BrokerError (oauth.invalid_client).
 
     None stands for a client that does not exist: before the same refusal comes the work of one keyed secret.
     Writes nothing.
@@ -95,11 +95,12 @@ def check_secret(client: Client | None, presented: str) -> None:
     now = timezone.now()
     live = [] if client is None else _live_secrets(client, now=now)
     # Each is compared, also after a match: which of two secrets is in use does not show in the time.
-    matches = [_matches(secret, presented) for secret in live]
+    matching = [secret for secret in live if _matches(secret, presented)]
     if not live:
         _matches_keyed(crypto.keyed_hash("", purpose=PURPOSE), presented)
-    if not any(matches):
+    if not matching:
         raise BrokerError("oauth.invalid_client", expected="a live secret of the client", actual="another value")
+    return matching[0]
 
 
 def holds_secret(client: Client, value: str) -> bool:

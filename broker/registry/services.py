@@ -67,6 +67,12 @@ def flows_of(client_id: int, resource_id: int) -> tuple[Flow, ...]:
     )
 
 
+def find_workload_clients(issuer: str, subject: str) -> list[str]:
+    """The client_ids of the clients for which that subject of that platform stands, whatever their state."""
+    by_workload = parties.get(("workload_clients",), _clients_by_workload)
+    return by_workload.get((issuer, subject), [])
+
+
 def find_home_realm(domain: str) -> IdentityProvider | None:
     """The enabled identity provider to which the e-mail domain `domain` leads."""
     if not _can_be(values.domain, domain):
@@ -135,6 +141,15 @@ def every_proved_domain() -> tuple[str, ...]:
             .values_list("name", flat=True)
         ),
     )
+
+
+def _clients_by_workload() -> dict[tuple[str, str], list[str]]:
+    """One memory of them all: issuers and subjects come from strangers, who would fill one memory each."""
+    found: dict[tuple[str, str], list[str]] = {}
+    rows = Client.objects.filter(retired_at=None).exclude(workload={}).order_by("client_id")
+    for client_id, workload in rows.values_list("client_id", "workload"):
+        found.setdefault((workload["issuer"], workload["subject"]), []).append(client_id)
+    return found
 
 
 def _can_be(judge: Callable[[str], str], text: str) -> bool:

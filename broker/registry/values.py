@@ -5,6 +5,7 @@ The configuration file, the console's forms and the registering services ask the
 
 import hashlib
 import re
+import uuid
 from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
@@ -106,6 +107,16 @@ def client_id(text: str) -> str:
     if not _CLIENT_ID.fullmatch(text):
         raise BadValue(f"{text!r} is no client_id: visible ASCII characters without spaces, at most 200")
     return text
+
+
+def own_client_id(text: str) -> str:
+    """The identifier of a client of ours; never a UUID, for those are the subjects of people (RFC 9700 section 4.15)."""
+    client_id(text)
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return text
+    raise BadValue(f"{text!r} is no client_id here: UUIDs are the subjects of people, which a client's must not equal")
 
 
 def scope(text: str) -> str:

@@ -12,6 +12,7 @@ from broker.events.services import record
 from broker.http import actor_from
 from broker.registry.models import Client
 from broker.throttling import Budget, Left, TooMany, throttle
+from broker.tokens.credentials import VerifiedCredential
 from broker.tokens.errors import OAuthError, TooManyRequests
 from broker.traces.bounded import may_be_written
 from broker.traces.collector import Collector
@@ -31,6 +32,8 @@ class Attempt:
     """Whether this request began the attempt, or is a further hop of one that is stored already."""
     connection: str = ""
     application: str = ""
+    credential: VerifiedCredential | None = None
+    """By which the client proved who it is, once it did."""
     budget: Budget | None = None
     """What a client may spend at this endpoint."""
     left: Left | None = None

@@ -8,7 +8,7 @@ from broker.keys.models import SigningKey
 from broker.keys.proofs import ALGORITHM_OF_KIND
 from broker.registry.models import Client
 from broker.tokens.authorization_checks import PROMPTS, RESPONSE_MODES
-from broker.tokens.client_auth import METHODS
+from broker.tokens.client_auth import ASSERTION_ALGORITHMS, METHODS
 from broker.tokens.endpoint import GRANTS
 from broker.tokens.scopes import SIGN_ON_SCOPES
 
@@ -19,7 +19,7 @@ RELEASED_CLAIMS = ("name", "given_name", "family_name", "preferred_username", "e
 def describe_provider() -> dict[str, Any]:
     """The provider's metadata. Addresses come from the settings, never from the request."""
     base = settings.BROKER_BASE_URL
-    methods = [method.value for method in METHODS]
+    methods, algorithms = [method.value for method in METHODS], list(ASSERTION_ALGORITHMS)
     return {
         "issuer": base,
         "authorization_endpoint": f"{base}/oauth/authorize",
@@ -35,8 +35,11 @@ def describe_provider() -> dict[str, Any]:
         "response_modes_supported": list(RESPONSE_MODES),
         "grant_types_supported": list(GRANTS),
         "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "introspection_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
         "code_challenge_methods_supported": ["S256"],
         "subject_types_supported": [kind.value for kind in Client.SubjectType],
         "id_token_signing_alg_values_supported": [algorithm.value for algorithm in SigningKey.Algorithm],

@@ -6,14 +6,14 @@ from typing import Any
 from broker.actors import Actor
 from broker.registry import values
 from broker.registry.config.base import Changes, Section, Written
+from broker.registry.config.client_means import MEANS, exported_means, means_faults, read_means
 from broker.registry.config.client_secrets import SHOWN_AFTER, SHOWN_BEFORE, give_secret, secret_differs
-from broker.registry.config.sources import read_key_set, read_secret
 from broker.registry.config.table import Entry, Table
 from broker.registry.models import Application, Client
 from broker.registry.registering import clients as registering
+from broker.registry.registering.clients import SECRET_AUTHENTICATION
 
-_PLAIN = ("owner", "enabled", "authentication", "jwks", "jwks_url", "workload", "enforcement")
-_SECRET = (Client.Authentication.CLIENT_SECRET_BASIC, Client.Authentication.CLIENT_SECRET_POST)
+_PLAIN = ("owner", "enabled", "enforcement", *MEANS)
 
 
 class ClientsSection(Section):
@@ -26,7 +26,7 @@ class ClientsSection(Section):
 
     def identify(self, table: Table) -> str | None:
         """The client_id."""
-        return table.text("client_id", values.client_id)
+        return table.text("client_id", values.own_client_id)
 
     def read(self, table: Table, key: str) -> Entry:
         """See Section."""
@@ -36,10 +36,7 @@ class ClientsSection(Section):
                 "application": table.text("application", values.slug),
                 "owner": table.text("owner", values.email),
                 "enabled": table.flag("enabled"),
-                "authentication": table.choice("authentication", Client.Authentication),
-                "client_secret": read_secret(table),
-                **read_key_set(table),
-                "workload": _read_workload(table),
+                **read_means(table, key),
                 "enforcement": table.choice("enforcement", Client.Enforcement),
             },
         )
@@ -60,14 +57,9 @@ class ClientsSection(Section):
         return [("application", "application", values["application"])] if values.get("application") else []
 
     def faults(self, values: Mapping[str, Any], *, is_new: bool) -> list[tuple[str, str]]:
-        """See Section. A secret that nothing asks for would look like protection."""
-        authentication = values.get("authentication", Client.Authentication.CLIENT_SECRET_BASIC)
-        if "client_secret" in values and authentication not in _SECRET:
-            return [("authentication", f"{authentication} uses no secret, and one is given")]
-        has_keys = any(values.get(name) for name in ("jwks", "jwks_url", "workload"))
-        if is_new and authentication == Client.Authentication.PRIVATE_KEY_JWT and not has_keys:
-            return [("authentication", "private_key_jwt needs jwks_url, jwks_file or a workload")]
-        return []
+        """See Section."""
+        del is_new
+        return means_faults(values)
 
     def compare(self, key: str, before: Mapping[str, Any], values: Mapping[str, Any]) -> Changes:
         """See Section. The secret that is registered already is no change."""
@@ -83,8 +75,7 @@ class ClientsSection(Section):
         """See Section."""
         columns = _columns(values)
         client = registering.create_client(key, kind=Client.Kind.SERVICE, actor=actor, **columns)
-        has_other = bool(values.get("workload"))
-        return _written(client, values, is_new=not has_other, actor=actor)
+        return _written(client, values, is_new=True, actor=actor)
 
     def change(self, key: str, values: dict[str, Any], *, actor: Actor) -> Written:
         """See Section."""
@@ -98,7 +89,12 @@ class ClientsSection(Section):
     def withheld(self, key: str, values: Mapping[str, Any]) -> list[str]:
         """See Section."""
         del key
-        return ["client_secret_env: its secret is kept as a hash"] if values["authentication"] in _SECRET else []
+        is_secret = values["authentication"] in SECRET_AUTHENTICATION
+        return ["client_secret_env: its secret is kept as a hash"] if is_secret else []
+
+    def exported(self, values: dict[str, Any]) -> dict[str, Any]:
+        """See Section."""
+        return exported_means(values)
 
     def _get(self, key: str) -> Client:
         return Client.objects.get(client_id=key, retired_at=None, kind=Client.Kind.SERVICE)
@@ -114,20 +110,6 @@ def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
     if values.get("application"):
         columns["application"] = Application.objects.get(slug=values["application"], retired_at=None)
     return columns
-
-
-def _read_workload(table: Table) -> dict[str, str] | None:
-    inner = table.table("workload")
-    if inner is None:
-        return None
-    inner.require(*registering.WORKLOAD_KEYS)
-    workload = {
-        "issuer": inner.text("issuer", values.web_address) or "",
-        "subject": inner.text("subject") or "",
-        "audience": inner.text("audience") or "",
-    }
-    inner.close()
-    return workload
 
 
 SECTION = ClientsSection()

@@ -40,7 +40,7 @@ def read_metadata(
         if named[0] == "metadata":
             text = table.text("metadata", max_chars=limits.SAML_METADATA_BYTES)
         elif named[0] == "metadata_file":
-            raw = _file(table, "metadata_file", max_bytes=limits.SAML_METADATA_BYTES)
+            raw = read_file(table, "metadata_file", max_bytes=limits.SAML_METADATA_BYTES)
             text = None if raw is None else metadata.decode(raw)
         else:
             url = table.text("metadata_url", values.web_address) or ""
@@ -69,7 +69,7 @@ def read_secret(table: Table) -> Secret | None:
             "client_secret", "secrets do not stand in the file: use client_secret_env or client_secret_file instead"
         )
     variable = table.text("client_secret_env", _variable)
-    raw = _file(table, "client_secret_file", max_bytes=limits.PARAMETER_CHARS)
+    raw = read_file(table, "client_secret_file", max_bytes=limits.PARAMETER_CHARS)
     if variable is not None and raw is not None:
         table.problem("client_secret_file", "the secret is already given by client_secret_env")
         return None
@@ -88,7 +88,7 @@ def read_secret(table: Table) -> Secret | None:
 
 def read_key_set(table: Table) -> dict[str, Any]:
     """The keys of `jwks` or `jwks_file`, or the address `jwks_url` of them: {"jwks": …, "jwks_url": …}."""
-    raw = _file(table, "jwks_file", max_bytes=limits.OUTGOING_JSON_BYTES)
+    raw = read_file(table, "jwks_file", max_bytes=limits.OUTGOING_JSON_BYTES)
     inline = table.plain("jwks")
     url = table.text("jwks_url", values.web_address)
     named = [name for name in ("jwks", "jwks_file", "jwks_url") if name in table]
@@ -132,7 +132,8 @@ def _fetched(url: str) -> str:
     return metadata.decode(answer.body)
 
 
-def _file(table: Table, name: str, *, max_bytes: int) -> bytes | None:
+def read_file(table: Table, name: str, *, max_bytes: int) -> bytes | None:
+    """The content of the file that the key `name` names, relative to the configuration's own folder."""
     text = table.text(name, max_chars=PATH_CHARS)
     if text is None:
         return None

@@ -2,6 +2,7 @@
 
 from broker.registry.models.application import Application
 from broker.registry.models.client import Client, ClientSecret
+from broker.registry.models.credential import CredentialKind, CredentialUse
 from broker.registry.models.flow import Flow, FlowEvidence
 from broker.registry.models.identity_provider import HomeRealmDomain, IdentityProvider
 from broker.registry.models.organisation import Domain, Organisation
@@ -13,6 +14,8 @@ __all__ = [
     "Application",
     "Client",
     "ClientSecret",
+    "CredentialKind",
+    "CredentialUse",
     "Domain",
     "Flow",
     "FlowEvidence",

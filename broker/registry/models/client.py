@@ -19,6 +19,7 @@ class Client(models.Model):
         CLIENT_SECRET_POST = "client_secret_post", "client_secret_post"
         PRIVATE_KEY_JWT = "private_key_jwt", "private_key_jwt"
         TLS_CLIENT_AUTH = "tls_client_auth", "tls_client_auth"
+        SELF_SIGNED_TLS_CLIENT_AUTH = "self_signed_tls_client_auth", "self_signed_tls_client_auth"
 
     class PKCE(models.TextChoices):
         REQUIRED = "required"
@@ -45,7 +46,7 @@ class Client(models.Model):
     owner = models.EmailField(blank=True)
     enabled = models.BooleanField(default=True)
     authentication = models.CharField(
-        max_length=24, choices=Authentication.choices, default=Authentication.CLIENT_SECRET_BASIC
+        max_length=32, choices=Authentication.choices, default=Authentication.CLIENT_SECRET_BASIC
     )
     redirect_uris = models.JSONField(default=list, blank=True)
     post_logout_redirect_uris = models.JSONField(default=list, blank=True)
@@ -62,7 +63,33 @@ class Client(models.Model):
     jwks = models.JSONField(default=dict, blank=True, help_text="its public keys, where the registration holds them")
     jwks_url = models.URLField(max_length=1024, blank=True, help_text="where its public keys are published")
     workload = models.JSONField(
-        default=dict, blank=True, help_text="{issuer, subject, audience} of a foreign token that stands for it"
+        default=dict,
+        blank=True,
+        help_text="the foreign token that stands for it: {issuer, subject, audience, jwks_url, is_discovered, "
+        "long_lived_until}",
+    )
+    tls = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        help_text="the one name in its certificate (RFC 8705 section 2.1.2): {subject_dn | san_dns | san_uri | san_ip "
+        "| san_email}",
+    )
+    certificates = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text="its self-signed certificates: [{certificate: base64 of DER, fingerprint, thumbprint, subject, "
+        "not_after}]",
+    )
+    token_endpoint_audience_until = models.DateField(
+        null=True, blank=True, help_text="the last day on which its assertions may name the token endpoint's address"
+    )
+    credential_dates = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        help_text="when each key, certificate and workload was registered: {kind:name: time}",
     )
     # By their names in RFC 9449 section 5.2, RFC 8705 section 3.4 and RFC 9126 section 6.
     dpop_bound_access_tokens = models.BooleanField(default=False, db_default=False)
@@ -102,7 +129,6 @@ class ClientSecret(models.Model):
     created_at = models.DateTimeField()
     rotate_by = models.DateField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
-    last_used_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering: ClassVar = ["-created_at"]

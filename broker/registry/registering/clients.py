@@ -1,12 +1,14 @@
 """Clients: an application's OpenID face, or an integration's own. Their secrets: broker.registry.secrets."""
 
+from datetime import date, datetime
 from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
 from django.utils import timezone
 
 from broker.actors import Actor
-from broker.registry import values
+from broker.registry import credential_values, values
+from broker.registry.credential_names import registered_names
 from broker.registry.models import Application, Client
 from broker.registry.registering.changes import (
     assign,
@@ -17,8 +19,8 @@ from broker.registry.registering.changes import (
 )
 from broker.registry.values import BadValue
 
-WORKLOAD_KEYS = ("issuer", "subject", "audience")
-_SECRET = (Client.Authentication.CLIENT_SECRET_BASIC, Client.Authentication.CLIENT_SECRET_POST)
+Authentication = Client.Authentication
+SECRET_AUTHENTICATION = (Authentication.CLIENT_SECRET_BASIC, Authentication.CLIENT_SECRET_POST)
 
 
 class ClientFields(TypedDict, total=False):
@@ -36,7 +38,10 @@ class ClientFields(TypedDict, total=False):
     id_token_algorithm: str
     jwks: dict[str, object]
     jwks_url: str
-    workload: dict[str, str]
+    workload: dict[str, Any]
+    tls: dict[str, str]
+    certificates: list[dict[str, str]]
+    token_endpoint_audience_until: date | None
     enforcement: str
 
 
@@ -44,8 +49,10 @@ class ClientFields(TypedDict, total=False):
 def create_client(client_id: str, *, kind: Client.Kind, actor: Actor, **fields: Unpack[ClientFields]) -> Client:
     """Register a client, without a secret yet. Raises BadValue."""
     columns = _checked(fields)
-    client = Client(client_id=values.client_id(client_id), kind=kind, created_at=timezone.now(), **columns)
+    now = timezone.now()
+    client = Client(client_id=values.own_client_id(client_id), kind=kind, created_at=now, **columns)
     _check(client)
+    _date_credentials(client, now=now)
     client.save()
     record_created("client", client_id, actor=actor, fields={"kind": kind} | _told(columns), **_where(client))
     return client
@@ -58,6 +65,7 @@ def change_client(client: Client, *, actor: Actor, **fields: Unpack[ClientFields
     changes = assign(client, _checked(fields))
     if changes:
         _check(client)
+        _date_credentials(client, now=timezone.now())
         client.save()
         record_changed("client", client.client_id, actor=actor, changes=changes, **_where(client))
     return client
@@ -75,7 +83,7 @@ def retire_client(client: Client, *, actor: Actor) -> None:
 
 def has_secret_authentication(client: Client) -> bool:
     """Whether the client authenticates with a secret."""
-    return client.authentication in _SECRET
+    return client.authentication in SECRET_AUTHENTICATION
 
 
 def _checked(fields: ClientFields) -> dict[str, Any]:
@@ -89,19 +97,50 @@ def _checked(fields: ClientFields) -> dict[str, Any]:
         if columns.get(name):
             values.web_address(columns[name])
     if columns.get("workload"):
-        missing = [key for key in WORKLOAD_KEYS if not columns["workload"].get(key)]
-        if missing:
-            raise BadValue(f"a workload names issuer, subject and audience; {', '.join(missing)} is missing")
+        columns["workload"] = credential_values.workload(columns["workload"])
+    if columns.get("tls"):
+        columns["tls"] = credential_values.tls_identity(columns["tls"])
+    if columns.get("certificates"):
+        columns["certificates"] = credential_values.certificates(columns["certificates"])
     return columns
 
 
 def _check(client: Client) -> None:
     check_row(client)
+    check_means(client)
     if client.kind == Client.Kind.SIGN_ON:
         if client.application is None:
             raise BadValue("a client for sign-on belongs to an application")
         if not client.redirect_uris:
             raise BadValue("a client for sign-on needs at least one redirect URI")
+
+
+def check_means(client: Client) -> None:
+    """Raises BadValue unless the client has what its method of authentication needs, and nothing that rivals it."""
+    if client.workload and (client.jwks or client.jwks_url):
+        raise BadValue("a client proves itself by keys of its own or by a workload, not by both")
+    if client.token_endpoint_audience_until and client.authentication != Authentication.PRIVATE_KEY_JWT:
+        raise BadValue("only private_key_jwt has an audience to make an exception for")
+    match client.authentication:
+        case Authentication.PRIVATE_KEY_JWT:
+            if not (client.jwks or client.jwks_url or client.workload):
+                raise BadValue("private_key_jwt needs its keys, the address of its keys, or a workload")
+            if client.jwks:
+                credential_values.assertion_keys(client.jwks)
+        case Authentication.TLS_CLIENT_AUTH:
+            if not client.tls:
+                raise BadValue("tls_client_auth needs the name by which the certificate is known")
+        case Authentication.SELF_SIGNED_TLS_CLIENT_AUTH:
+            if not client.certificates and not credential_values.chained_certificates(client.jwks):
+                raise BadValue("self_signed_tls_client_auth needs a certificate, or keys with their certificates (x5c)")
+
+
+def _date_credentials(client: Client, *, now: datetime) -> None:
+    """Note when each key, certificate and workload was registered; those that go are forgotten."""
+    known = client.credential_dates
+    client.credential_dates = {
+        f"{kind}:{name}": known.get(f"{kind}:{name}", now.isoformat()) for kind, name in registered_names(client)
+    }
 
 
 def _told(columns: dict[str, Any]) -> dict[str, Any]:

@@ -133,23 +133,22 @@ def test_another_method_than_the_registered_one_is_refused(desk):
     assert_refused(post(desk, authorization=desk.authorization), **INVALID_CLIENT, reason="method")
 
 
-def test_a_client_assertion_is_not_offered(desk):
-    kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-    response = post(desk, client_assertion="e30.e30.", client_assertion_type=kind)
-    assert_refused(response, **INVALID_CLIENT, reason="method")
-    response = post(desk, authorization=desk.authorization, client_assertion="e30.e30.")
-    assert_refused(response, **INVALID_CLIENT, reason="method")
+def test_the_table_of_methods_is_what_is_offered():
+    assert [method.value for method in client_auth.METHODS] == [
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+        "tls_client_auth",
+        "self_signed_tls_client_auth",
+    ]
+    assert set(client_auth.METHODS) == set(Client.Authentication)
 
 
-@pytest.mark.parametrize("method", ["private_key_jwt", "tls_client_auth"])
-def test_a_client_of_a_method_that_is_not_offered_cannot_fall_back_to_a_secret(desk, method):
+@pytest.mark.parametrize("method", ["private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"])
+def test_a_client_of_another_method_cannot_fall_back_to_a_secret(desk, method):
     Client.objects.update(authentication=method)
     raise_version()
     assert_refused(post(desk, authorization=desk.authorization), **INVALID_CLIENT, reason="method")
-
-
-def test_the_table_of_methods_is_what_is_offered():
-    assert [method.value for method in client_auth.METHODS] == ["client_secret_basic", "client_secret_post"]
 
 
 # --- the form --------------------------------------------------------------------------------------------------------
@@ -218,7 +217,7 @@ def test_a_database_that_is_away_is_a_503_that_says_when_to_come_back(desk, monk
     def away(*args, **kwargs):
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr("broker.registry.cache.RegistryVersion.objects.filter", away)
+    monkeypatch.setattr("broker.registry.cache._VERSION.first", away)
     parties.forget()
     response = post_form("/oauth/token", form, authorization=desk.authorization)
     assert response.status_code == 503

@@ -6,6 +6,7 @@ from django.test import Client as Http
 from django.urls import Resolver404, resolve
 
 from broker.refusals import CATALOGUE
+from broker.tokens.client_auth import METHODS
 
 PATHS = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"]
 
@@ -79,7 +80,7 @@ def test_only_what_is_offered_is_listed():
         "urn:ietf:params:oauth:grant-type:jwt-bearer",
     ]
     assert document["code_challenge_methods_supported"] == ["S256"]
-    assert document["token_endpoint_auth_methods_supported"] == ["client_secret_basic", "client_secret_post"]
+    assert document["token_endpoint_auth_methods_supported"] == [str(method) for method in METHODS]
     assert document["id_token_signing_alg_values_supported"] == ["RS256", "ES256"]
     assert document["scopes_supported"] == ["openid", "profile", "email", "groups", "offline_access"]
     assert document["authorization_response_iss_parameter_supported"] is True
