@@ -150,8 +150,10 @@ CLIENT_SECRET_ROTATE_WITHIN = timedelta(days=90)
 CLIENT_SECRET_OVERLAP = timedelta(days=30)
 """How long the secret in use goes on beside its successor, unless the operator says otherwise."""
 CLIENT_SECRET_OVERLAP_MAX = timedelta(days=180)
-CLIENT_SECRET_UNUSED = timedelta(days=7)
-"""A secret whose successor is in use is ended when nobody has used it for as long."""
+CLIENT_SECRET_UNUSED = timedelta(days=14)
+"""A secret is ended when nobody has used it for as long, and its successor has been in use for as long."""
+CREDENTIAL_END_NOTICE = timedelta(days=7)
+"""How long after the end of a credential its event is still written, when nothing ran in between."""
 CREDENTIAL_USE_INTERVAL = timedelta(minutes=1)
 """The use of a credential is written at most this often by each process."""
 CREDENTIAL_USES_REMEMBERED = 10_000

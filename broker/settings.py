@@ -240,6 +240,8 @@ CELERY_BEAT_SCHEDULE = {
     "seal-events": {"task": "broker.events.tasks.seal_events", "schedule": limits.EVENT_SEAL_INTERVAL / 2},
     "rotate-keys": {"task": "broker.keys.tasks.rotate_keys", "schedule": 3600.0},
     "refresh-discoveries": {"task": "broker.registry.tasks.refresh_discoveries", "schedule": 600.0},
+    "tend-credentials": {"task": "broker.registry.tasks.tend_credentials", "schedule": 3600.0},
+    "refresh-workloads": {"task": "broker.registry.tasks.refresh_workloads", "schedule": 3600.0},
     "forget-used-values": {"task": "broker.once.tasks.forget", "schedule": 3600.0},
     "tell-flow-endings": {"task": "broker.registry.tasks.tell_flow_endings", "schedule": 3600.0},
     "expire-approvals": {"task": "broker.approvals.tasks.expire", "schedule": 600.0},

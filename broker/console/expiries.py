@@ -1,15 +1,19 @@
-"""What ends when: certificates of identity providers, our own certificates, clients' secrets, flows."""
+"""What ends when: certificates of identity providers, our own certificates, clients' credentials, flows."""
 
 import base64
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from django.db.models import Q
+from django.utils import timezone
 
 from broker.keys.models import SigningKey
 from broker.registry.cache import parties
-from broker.registry.models import ClientSecret, Flow, IdentityProvider
+from broker.registry.credentials import due_credentials
+from broker.registry.models import Client, Flow, IdentityProvider
+
+LINGERS = timedelta(days=7)
+"""How long a client's credential is listed after it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Expiry:
 
 def list_expiries() -> list[Expiry]:
     """Everything that has an end, the soonest first. What parties brought is remembered while the registry stands."""
-    theirs = parties.get(("expiries",), lambda: [*_identity_provider_certificates(), *_client_secrets(), *_flows()])
+    theirs = parties.get(("expiries",), lambda: [*_identity_provider_certificates(), *_client_credentials(), *_flows()])
     return sorted([*theirs, *_own_certificates()], key=lambda expiry: expiry.ends_at)
 
 
@@ -48,19 +52,21 @@ def _identity_provider_certificates() -> list[Expiry]:
     ]
 
 
-def _client_secrets() -> list[Expiry]:
-    rows = (
-        ClientSecret.objects.filter(client__retired_at=None)
-        .exclude(Q(expires_at=None) & Q(rotate_by=None))
-        .select_related("client")
-    )
-    found = []
-    for secret in rows:
-        ends = [secret.expires_at] if secret.expires_at else []
-        ends += [datetime.combine(secret.rotate_by, time.max, UTC)] if secret.rotate_by else []
-        place = ("admin:registry_client_change", str(secret.client_id))
-        found.append(Expiry("client secret", secret.client.client_id, f"secret {secret.pk}", min(ends), place))
-    return found
+def _client_credentials() -> list[Expiry]:
+    """Secrets, registered certificates, and the dated exceptions of clients."""
+    now = timezone.now()
+    clients = Client.objects.filter(retired_at=None).prefetch_related("secrets").order_by("pk")
+    return [
+        Expiry(
+            f"client {credential.kind}",
+            client.client_id,
+            credential.name if credential.kind == "exception" else f"{credential.kind} {credential.name}"[:60],
+            credential.due_at,
+            ("admin:registry_client_change", str(client.pk)),
+        )
+        for client, credential in due_credentials(clients, now=now)
+        if credential.due_at is not None and (credential.is_live or now < credential.due_at + LINGERS)
+    ]
 
 
 def _flows() -> list[Expiry]:

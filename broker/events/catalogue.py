@@ -50,7 +50,9 @@ CLIENT_SECRET_ISSUED = EventType("client_secret.issued", _NOTICE, "A client got 
 OLD_SECRET_USED = EventType(
     "client_secret.old_used", _WARNING, "A client used a secret although its successor is in use; told once a day."
 )
-CLIENT_SECRET_ENDED = EventType("client_secret.ended", _NOTICE, "A client's secret ended; the reason says why.")
+CREDENTIAL_ENDED = EventType(
+    "credential.ended", _NOTICE, "A client's secret, certificate or exception ended; the reason says why."
+)
 CREDENTIAL_EXPIRING = EventType(
     "credential.expiring", _WARNING, "A client's secret, certificate or exception ends soon; its owner is named."
 )

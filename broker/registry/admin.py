@@ -325,7 +325,7 @@ class ClientAdmin(PartyAdmin):
         client = get_object_or_404(Client, pk=object_id, retired_at=None)
         if request.method == "POST":
             for secret in list(client.secrets.order_by("-created_at", "-pk"))[1:]:
-                end_secret(secret, actor=operator_actor(request))
+                end_secret(secret, reason="operator", actor=operator_actor(request))
             return HttpResponseRedirect(self.address("change", client.pk))
         return self._question(request, client, "End older secrets", "Only the newest one works from now on.")
 

@@ -27,6 +27,7 @@ WORKLOAD_REQUIRED = ("issuer", "subject", "jwks_url")
 WORKLOAD_KEYS = ("issuer", "subject", "audience", "jwks_url", "is_discovered", "long_lived_until")
 SUBJECT_CHARS = 1_024
 _DNS_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
+_SPACED_COMMA = re.compile(r"(?<!\\), +")
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 
 
@@ -43,7 +44,8 @@ def tls_identity(identity: Mapping[str, Any]) -> dict[str, str]:
 def distinguished_name(text: str) -> str:
     """A subject's distinguished name in the one spelling of RFC 4514 that we compare by: most specific part first."""
     try:
-        name = x509.Name.from_rfc4514_string(text)
+        # People and tools put a space after each comma, which RFC 4514 has no longer.
+        name = x509.Name.from_rfc4514_string(_SPACED_COMMA.sub(",", text))
     except ValueError as error:
         hint = "CN=nightly,O=Acme,C=NO, most specific part first, unusual attributes by their OID"
         raise BadValue(f"{text!r} is no distinguished name (RFC 4514): {hint}") from error

@@ -4,13 +4,17 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from broker import limits
 from broker.findings import Finding
+from broker.registry.credentials import due_credentials
 from broker.registry.models import Application, Client, ClientSecret, Flow, IdentityProvider
+from broker.registry.registering.clients import check_means
 from broker.registry.registering.openid_providers import BY_SECRET
+from broker.registry.values import BadValue
 
 CERTIFICATE_WARNING = timedelta(days=60)
 """How long before its end an identity provider's certificate is spoken of."""
@@ -33,6 +37,7 @@ def check_parties() -> list[Finding]:
         _check_applications(),
         _check_owners(),
         _check_secrets(now),
+        _check_credentials(now),
         _check_flows(now),
     ]
 
@@ -141,6 +146,36 @@ def _check_secrets(now: datetime) -> Finding:
         text = f"clients for sign-on that have no live secret: {_named(without, 'client_id')}"
         return Finding(name, "fault", text, "Issue a secret in the console, or name one and run manage.py apply")
     return Finding(name, "ok", f"{live.count()} live secrets, none past its date")
+
+
+def _check_credentials(now: datetime) -> Finding:
+    name = "parties: client credentials"
+    clients = Client.objects.filter(retired_at=None, enabled=True).prefetch_related("secrets").order_by("client_id")
+    keyless = [client.client_id for client in clients if _lacks_means(client)]
+    if keyless:
+        text = f"clients that have nothing to authenticate with: {_listed(keyless)}"
+        return Finding(name, "warning", text, "Register their keys, certificates or workloads and run manage.py apply")
+    by_tls = (Client.Authentication.TLS_CLIENT_AUTH, Client.Authentication.SELF_SIGNED_TLS_CLIENT_AUTH)
+    certified = _named(clients.filter(authentication__in=by_tls), "client_id")
+    if certified and not settings.CLIENT_CERTIFICATE_HEADER:
+        text = f"nobody passes on the certificates by which these clients authenticate: {certified}"
+        return Finding(name, "fault", text, "Set BROKER_CLIENT_CERTIFICATE_HEADER")
+    soon = now + timedelta(days=max(limits.CREDENTIAL_EXPIRY_NOTICES))
+    due = due_credentials(clients, now=now)
+    ending = sorted({client.client_id for client, one in due if one.is_live and one.due_at and one.due_at <= soon})
+    if ending:
+        text = f"credentials end within {max(limits.CREDENTIAL_EXPIRY_NOTICES)} days, of: {_listed(ending)}"
+        return Finding(name, "warning", text, "Rotate them (manage.py rotate_secret, or a new certificate)")
+    return Finding(name, "ok", f"{len(clients)} enabled clients, no credential of which ends soon")
+
+
+def _lacks_means(client: Client) -> bool:
+    """Whether its method is none of secrets, and what it needs is not registered."""
+    try:
+        check_means(client)
+    except BadValue:
+        return True
+    return False
 
 
 def _check_flows(now: datetime) -> Finding:

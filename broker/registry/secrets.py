@@ -9,6 +9,7 @@ from datetime import datetime
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
@@ -17,14 +18,17 @@ from broker.actors import Actor
 from broker.errors import BrokerError
 from broker.events import catalogue
 from broker.events.services import record
+from broker.once.services import AlreadyUsed, claim_once
 from broker.registry.cache import raise_version
-from broker.registry.models import Client, ClientSecret
+from broker.registry.models import Client, ClientSecret, CredentialKind, CredentialUse
 
 PURPOSE = "client-secret"
 PREFIX = "cs_"
 SECRET_BYTES = 32
 LIVE_SECRETS = 2
 """The one in use and its successor."""
+ENDED = "client_secret_ended"
+"""The kind under which it is remembered that a secret's end stands in the book."""
 _ARGON2 = Argon2PasswordHasher()
 _PROVED_MAX = 10_000
 # Argon2 is slow on purpose, and an application asks for a token every few minutes. What it once proved is remembered
@@ -73,17 +77,36 @@ def import_secret(client: Client, value: str, *, actor: Actor) -> str:
 
 
 @transaction.atomic
-def end_secret(secret: ClientSecret, *, actor: Actor) -> None:
-    """End one secret now, for instance the old one when the application uses the new."""
+def end_secret(secret: ClientSecret, *, reason: str, actor: Actor) -> bool:
+    """End one secret now. Returns whether it was live. `reason` is a word for the book."""
     now = timezone.now()
-    if ClientSecret.objects.filter(pk=secret.pk).exclude(expires_at__lte=now).update(expires_at=now):
-        raise_version()
-        record(
-            catalogue.PARTY_CHANGED,
-            actor=actor,
-            subject=("client", secret.client.client_id),
-            ended_secret=secret.pk,
-        )
+    if not ClientSecret.objects.filter(pk=secret.pk).exclude(expires_at__lte=now).update(expires_at=now):
+        return False
+    raise_version()
+    record_end(secret, reason=reason, actor=actor)
+    return True
+
+
+def record_end(secret: ClientSecret, *, reason: str, actor: Actor) -> None:
+    """The event of a secret's end, once: whoever ends it and whoever finds it ended both call this."""
+    try:
+        claim_once(ENDED, str(secret.pk), until=timezone.now() + limits.CREDENTIAL_END_NOTICE)
+    except AlreadyUsed:
+        return
+    client = secret.client
+    uses = CredentialUse.objects.filter(client=client, kind=CredentialKind.SECRET, name=str(secret.pk))
+    last_use = uses.aggregate(last=Max("last_used_at"))["last"]
+    record(
+        catalogue.CREDENTIAL_ENDED,
+        actor=actor,
+        subject=("client", client.client_id),
+        application=client.application.slug if client.application else "",
+        kind=CredentialKind.SECRET.value,
+        name=str(secret.pk),
+        reason=reason,
+        owner=client.owner,
+        last_used_at=last_use.isoformat() if last_use else "",
+    )
 
 
 def check_secret(client: Client | None, presented: str) -> ClientSecret:
@@ -147,8 +170,7 @@ def _store(
     # A client that came with its secrets from memory would show the ones of then.
     live = ClientSecret.objects.filter(client=client).exclude(expires_at__lte=now).order_by("-created_at", "-pk")
     for older in live[LIVE_SECRETS - 1 :]:
-        older.expires_at = now
-        older.save(update_fields=["expires_at"])
+        end_secret(older, reason="third", actor=actor)
     created = ClientSecret.objects.create(
         client=client,
         scheme=scheme,

@@ -4,9 +4,13 @@ from celery import shared_task
 from django.utils import timezone
 
 from broker.actors import SYSTEM
+from broker.registry.credential_endings import tell_credential_endings
+from broker.registry.credential_uses import forget_old_uses
 from broker.registry.flow_endings import tell_endings
 from broker.registry.registering.openid_providers import refresh_due_discoveries
+from broker.registry.secret_rotation import end_unused_secrets
 from broker.registry.upstream_secrets import reseal_upstream_secrets
+from broker.registry.workloads import rediscover_workloads
 
 
 @shared_task
@@ -23,3 +27,19 @@ def refresh_discoveries() -> int:
 def tell_flow_endings() -> int:
     """Write events about flows that end soon, and about those that have. Returns how many."""
     return tell_endings(now=timezone.now(), actor=SYSTEM)
+
+
+@shared_task
+def tend_credentials() -> int:
+    """End secrets whose successor has taken over, and tell of credentials that end. Returns how many were concerned."""
+    now = timezone.now()
+    ended = end_unused_secrets(now=now, actor=SYSTEM)
+    told = tell_credential_endings(now=now, actor=SYSTEM)
+    forget_old_uses(now=now)
+    return ended + told
+
+
+@shared_task
+def refresh_workloads() -> int:
+    """Read anew where the keys of workloads' platforms are. Returns how many clients changed."""
+    return rediscover_workloads(actor=SYSTEM)

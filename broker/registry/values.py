@@ -110,7 +110,7 @@ def client_id(text: str) -> str:
 
 
 def own_client_id(text: str) -> str:
-    """The identifier of a client of ours; never a UUID, for those are the subjects of people (RFC 9700 section 4.15)."""
+    """The identifier of a client of ours; never a UUID, which is a subject of a person (RFC 9700 section 4.15)."""
     client_id(text)
     try:
         uuid.UUID(text)

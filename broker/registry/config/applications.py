@@ -6,20 +6,20 @@ from typing import Any
 from broker.actors import Actor
 from broker.registry import metadata, values
 from broker.registry.config.base import Changes, Section, Written, dotted, under
+from broker.registry.config.client_means import MEANS, exported_means, means_faults, read_means
 from broker.registry.config.client_secrets import SHOWN_AFTER, SHOWN_BEFORE, give_secret, secret_differs
-from broker.registry.config.sources import METADATA_KEYS, read_metadata, read_secret
+from broker.registry.config.sources import METADATA_KEYS, read_metadata
 from broker.registry.config.table import Entry, Table
 from broker.registry.models import Application, Client, ServiceProvider
 from broker.registry.registering import applications as registering
 from broker.registry.registering import clients
 
-_SIGN_ON_AUTHENTICATION = (Client.Authentication.CLIENT_SECRET_BASIC, Client.Authentication.CLIENT_SECRET_POST)
 _ON_THE_APPLICATION = ("id_token_algorithm", "pkce")
 """Keys of the OpenID face that may also stand beside it."""
 _SAML = ("metadata", "name_id", "sign", "encrypt", "require_signed_requests", "idp_initiated")
 _OIDC = (
     "client_id",
-    "authentication",
+    *MEANS,
     "redirect_uris",
     "post_logout_redirect_uris",
     "initiate_login_uri",
@@ -74,7 +74,10 @@ class ApplicationsSection(Section):
         """See Section."""
         del is_new
         lacks_address = "oidc.client_id" in values and not values.get("oidc.redirect_uris")
-        return [("oidc", "redirect_uris is missing")] if lacks_address else []
+        if lacks_address:
+            return [("oidc", "redirect_uris is missing")]
+        face = under("oidc", values)
+        return [(f"oidc.{name}", text) for name, text in means_faults(face)] if "client_id" in face else []
 
     def compare(self, key: str, before: Mapping[str, Any], values: Mapping[str, Any]) -> Changes:
         """See Section. The secret that is registered already is no change."""
@@ -116,12 +119,15 @@ class ApplicationsSection(Section):
 
     def exported(self, values: dict[str, Any]) -> dict[str, Any]:
         """See Section. The entityID of the SAML face follows from its metadata."""
-        return {name: value for name, value in values.items() if name != "saml.entity_id"}
+        left_out = {"saml.entity_id"} | {name for name in values if name.startswith("oidc.")}
+        own = {name: value for name, value in values.items() if name not in left_out}
+        return own | dotted("oidc", exported_means(under("oidc", values)))
 
     def withheld(self, key: str, values: Mapping[str, Any]) -> list[str]:
         """See Section."""
         del key
-        return ["oidc.client_secret_env: its secret is kept as a hash"] if "oidc.client_id" in values else []
+        has_secret = values.get("oidc.authentication") in clients.SECRET_AUTHENTICATION
+        return ["oidc.client_secret_env: its secret is kept as a hash"] if has_secret else []
 
     def _write_faces(self, written: Written, values: Mapping[str, Any], *, actor: Actor) -> None:
         saml = {name: value for name, value in under("saml", values).items() if name != "entity_id"}
@@ -207,13 +213,10 @@ def _read_oidc(table: Table) -> dict[str, Any]:
                 table.problem(name, "belongs to an oidc face, and this application has none")
         return {}
     inner.require("client_id")
-    authentication = inner.choice("authentication", Client.Authentication)
-    if authentication is not None and authentication not in _SIGN_ON_AUTHENTICATION:
-        inner.problem("authentication", f"{authentication} is not offered yet for sign-on; a client secret is")
+    client_id = inner.text("client_id", values.own_client_id)
     oidc = {
-        "client_id": inner.text("client_id", values.client_id),
-        "authentication": authentication,
-        "client_secret": read_secret(inner),
+        "client_id": client_id,
+        **read_means(inner, client_id or ""),
         "redirect_uris": inner.texts("redirect_uris", values.redirect_uri),
         "post_logout_redirect_uris": inner.texts("post_logout_redirect_uris", values.redirect_uri),
         "initiate_login_uri": inner.text("initiate_login_uri", values.web_address),

@@ -54,7 +54,8 @@ def exported_means(values: Mapping[str, Any]) -> dict[str, Any]:
     if workload := found.get("workload"):
         left_out = {"is_discovered"} | ({"jwks_url"} if workload.get("is_discovered") else set())
         found["workload"] = {name: value for name, value in workload.items() if value and name not in left_out}
-    found["certificates"] = [_pem(one["certificate"]) for one in found.get("certificates", ())]
+    if listed := found.get("certificates"):
+        found["certificates"] = [_pem(one["certificate"]) for one in listed]
     return found
 
 
@@ -71,7 +72,8 @@ def _read_workload(table: Table, key: str) -> dict[str, Any] | None:
     inner.close()
     if issuer is None or subject is None:
         return None
-    address = jwks_url or _discover(inner, key, issuer)
+    is_discovered = "jwks_url" not in inner
+    address = _discover(inner, key, issuer) if is_discovered else jwks_url
     if address is None:
         return None
     return {
@@ -79,7 +81,7 @@ def _read_workload(table: Table, key: str) -> dict[str, Any] | None:
         "subject": subject,
         "audience": audience or "",
         "jwks_url": address,
-        "is_discovered": jwks_url is None,
+        "is_discovered": is_discovered,
         "long_lived_until": until.isoformat() if until else "",
     }
 

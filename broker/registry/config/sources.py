@@ -110,7 +110,7 @@ def read_key_set(table: Table) -> dict[str, Any]:
 
 def read_text(table: Table, name: str, *, max_bytes: int) -> str | None:
     """The text of the file that `name` names, relative to the configuration file; UTF-8."""
-    raw = _file(table, name, max_bytes=max_bytes)
+    raw = read_file(table, name, max_bytes=max_bytes)
     try:
         return None if raw is None else raw.decode()
     except UnicodeDecodeError:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from broker import limits
 from broker.actors import SYSTEM, Actor, ActorKind
@@ -34,6 +35,8 @@ from broker.registry.models import (
 )
 from broker.registry.secrets import check_secret
 from federation.claims.models import ClaimMapping, ReleaseRule
+from tests.fakes.certificates import make_certificate, pem
+from tests.fakes.fake_workload_issuer import running_platform
 from tests.fakes.server import Server, saying, serving
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "config"
@@ -192,6 +195,63 @@ def test_an_export_holds_no_secret_and_says_so(folder: Path) -> None:
     assert NIGHTLY_SECRET not in text
     assert not any(secret.secret_hash in text for secret in ClientSecret.objects.all())
     assert "# oidc.client_secret_env: its secret is kept as a hash" in text
+
+
+def test_every_means_of_authentication_is_registered_and_exported_as_it_was(folder: Path, settings: Settings) -> None:
+    settings.OUTGOING_NETWORKS = ["127.0.0.0/8"]
+    settings.OUTGOING_PROXY = ""
+    (folder / "nightly.pem").write_text(pem(make_certificate()))
+    with running_platform() as platform:
+        (folder / "means.yaml").write_text(f"""
+applications:
+  - slug: crm
+    oidc:
+      client_id: crm
+      redirect_uris: [https://crm.acme.example/callback]
+      authentication: private_key_jwt
+      jwks_url: https://crm.acme.example/jwks
+      token_endpoint_audience_until: 2027-03-31
+clients:
+  - client_id: by-name
+    authentication: tls_client_auth
+    tls: {{subject_dn: "CN=nightly, OU=Integration, O=Acme, C=NO"}}
+  - {{client_id: by-address, authentication: tls_client_auth, tls: {{san_dns: Nightly.acme.example}}}}
+  - {{client_id: pinned, authentication: self_signed_tls_client_auth, certificate_file: nightly.pem}}
+  - client_id: in-the-cluster
+    authentication: private_key_jwt
+    workload:
+      issuer: {platform.issuer}
+      subject: "system:serviceaccount:erp:nightly"
+      long_lived_until: 2027-01-31
+""")
+        apply(folder / "means.yaml")
+        clients = {one.client_id: one for one in Client.objects.all()}
+        assert clients["crm"].token_endpoint_audience_until == date(2027, 3, 31)
+        assert clients["by-name"].tls == {"subject_dn": "CN=nightly,OU=Integration,O=Acme,C=NO"}
+        assert clients["by-address"].tls == {"san_dns": "nightly.acme.example"}
+        assert [one["subject"] for one in clients["pinned"].certificates] == ["CN=nightly,OU=Integration,O=Acme,C=NO"]
+        assert clients["in-the-cluster"].workload == {
+            "issuer": platform.issuer,
+            "subject": "system:serviceaccount:erp:nightly",
+            "audience": "",
+            "jwks_url": platform.jwks_url,
+            "is_discovered": True,
+            "long_lived_until": "2027-01-31",
+        }
+        assert not ClientSecret.objects.exists()
+        exported = folder / "exported.yaml"
+        exported.write_text(export_configuration())
+        assert platform.jwks_url not in exported.read_text()
+        assert changed(plan(exported, prune=True)) == []
+        assert changed(plan(folder / "means.yaml")) == []
+        apply_text(folder, "organisations: []\n", prune=True)
+        apply(exported)
+        assert export_configuration() == exported.read_text()
+        platform.document = {"jwks_uri": f"{platform.issuer}/elsewhere"}
+        assert changed(plan(exported)) == [("change", "clients[in-the-cluster]")]
+    found = plan(exported)
+    assert changed(found) == []
+    assert any("the address of its keys that is registered stays" in note for note in found.notes)
 
 
 def test_keys_that_an_entry_does_not_name_stay_as_they_are(folder: Path) -> None:

@@ -85,7 +85,7 @@ def test_the_old_secret_goes_on_beside_its_successor_and_a_third_ends_the_oldest
 def test_an_ended_secret_is_refused_at_once_also_from_memory(client_party):
     value = secrets.issue_secret(client_party, actor=SYSTEM)
     secrets.check_secret(find_client(client_party.client_id), value)
-    secrets.end_secret(client_party.secrets.get(), actor=SYSTEM)
+    secrets.end_secret(client_party.secrets.get(), reason="operator", actor=SYSTEM)
     assert_refused(find_client(client_party.client_id), value)
 
 

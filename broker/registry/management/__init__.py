@@ -1,0 +1,4 @@
+"""Commands of the registry, for `manage.py`.
+
+Owns their arguments and their output; what they do is in the room's services.
+"""
