@@ -91,7 +91,7 @@ class FlowsSection(Section):
         final = {"data_classes": (), "impersonation": False, **before, **values}
         if registering.needs_second_approval(data_classes=final["data_classes"], impersonation=final["impersonation"]):
             changes.pop("approved_by", None)
-            if changes:
+            if changes and not (before.get("approved_by") and registering.is_narrower(changes)):
                 approved_by = before.get("approved_by")
                 stands = f"approved by {approved_by}" if approved_by else "proposed" if before else None
                 changes["state"] = (stands, NEEDS_SECOND)

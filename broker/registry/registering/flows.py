@@ -1,6 +1,6 @@
 """Flows: who may get which token for what, proposed and approved."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any, TypedDict, Unpack
 
@@ -47,6 +47,17 @@ def needs_second_approval(*, data_classes: Iterable[str], impersonation: bool) -
     return impersonation or any(PERSONAL in data_class.lower() for data_class in data_classes)
 
 
+def is_narrower(changes: Mapping[str, tuple[Any, Any]]) -> bool:
+    """Whether {field: (before, after)} allows nothing that was not approved before."""
+    narrower: dict[str, Callable[[Any, Any], bool]] = {
+        "scopes": lambda before, after: set(after) <= set(before),
+        "expires": lambda before, after: before is not None and after is not None and after <= before,
+        "impersonation": lambda before, after: before and not after,
+        "owner": lambda _, after: bool(after),
+    }
+    return all(name in narrower and narrower[name](*change) for name, change in changes.items())
+
+
 @transaction.atomic
 def create_flow(client: Client, *, grant: str, resource: Resource, actor: Actor, **fields: Unpack[FlowFields]) -> Flow:
     """Record a flow, approved or only proposed. Raises BadValue."""
@@ -64,7 +75,8 @@ def create_flow(client: Client, *, grant: str, resource: Resource, actor: Actor,
 def change_flow(flow: Flow, *, actor: Actor, **fields: Unpack[FlowFields]) -> Flow:
     """Change what `fields` names; no event when nothing differs. Raises BadValue.
 
-    An approval was given to the flow as it stood: a change that names no approver makes it a proposal again.
+    An approval was given to the flow as it stood: a change that names no approver makes it a proposal again, unless
+    it only takes something away or names another owner.
     """
     flow = Flow.objects.select_for_update().get(pk=flow.pk)
     before, approval = summary(flow), {"state": flow.state, "approved_by": flow.approved_by}
@@ -72,7 +84,8 @@ def change_flow(flow: Flow, *, actor: Actor, **fields: Unpack[FlowFields]) -> Fl
     if changes or fields.get("approved_by", flow.approved_by) != flow.approved_by:
         if flow.ended_at is not None:
             raise BadValue(f"{flow.ended_by} ended this flow; renew it in the console, where that is approved")
-        _settle(flow, approved_by=fields.get("approved_by", ""))
+        if not (flow.state == Flow.State.APPROVED and "approved_by" not in fields and is_narrower(changes)):
+            _settle(flow, approved_by=fields.get("approved_by", ""))
         changes |= {
             name: (before, getattr(flow, name)) for name, before in approval.items() if before != getattr(flow, name)
         }

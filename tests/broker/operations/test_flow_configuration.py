@@ -86,6 +86,38 @@ def test_what_an_operator_applies_waits_for_a_second_one_and_what_the_system_app
     assert (Flow.objects.get().state, Flow.objects.get().proposed_by) == ("proposed", "ada@acme.example")
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "state"),
+    [
+        ("[invoices.read, invoices.write]", "[invoices.read]", "approved"),
+        ("2027-12-31", "2027-06-30", "approved"),
+        ("impersonation: true", "impersonation: false", "approved"),
+        ("owner: integration-team@acme.example\n    expires", "owner: crm@acme.example\n    expires", "approved"),
+        ("[invoices.read, invoices.write]", "[invoices.write, invoices.read]", "approved"),
+        ("2027-12-31", "2028-12-31", "proposed"),
+        ("Nightly invoice mirror", "Advertising", "proposed"),
+        ("[personal]", "[personal, health]", "proposed"),
+        ("[personal]", "[invoices]", "proposed"),
+        ("subject_class: client", "subject_class: person", "proposed"),
+    ],
+)
+def test_an_approval_outlives_a_change_only_when_that_takes_something_away(
+    folder: Path, before: str, after: str, state: str
+) -> None:
+    text = sensitive(folder).replace("scopes: [invoices.read]", "scopes: [invoices.read, invoices.write]")
+    text = text.replace("impersonation: false", "impersonation: true")
+    text = text.replace("    approved_by: security@acme.example\n", "")
+    apply(folder, text)
+    Flow.objects.update(state="approved", approved_by="bob@acme.example")
+    assert before in text
+
+    plan = "\n".join(plan_lines(plan_configuration(written(folder, text.replace(before, after)))))
+    apply(folder, text.replace(before, after))
+
+    assert Flow.objects.get().state == state
+    assert ("needs a second operator" in plan) == (state == "proposed")
+
+
 def test_an_operator_whose_person_left_proposes_nothing(folder: Path) -> None:
     person = make_person(is_active=False)
     Operator.objects.create(

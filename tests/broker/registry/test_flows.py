@@ -14,7 +14,7 @@ from broker.errors import BrokerError
 from broker.events.models import Event
 from broker.registry.flow_evidence import evidence
 from broker.registry.flow_use import touch_flow, uses
-from broker.registry.flows import CHECKS, FAR_FUTURE, FlowQuestion, Permit, permit
+from broker.registry.flows import CHECKS, FAR_FUTURE, FlowQuestion, Permit, permit, still_permits
 from broker.registry.models import Client, Flow, FlowEvidence
 from broker.registry.registering.flow_drafts import end_flow
 from broker.registry.registering.flows import change_flow
@@ -250,6 +250,48 @@ def test_time_is_judged_at_each_request_and_not_remembered(desk: Desk) -> None:
     desk.ask(now=END - timedelta(minutes=50))
 
     assert desk.refused(now=END).code == "flow.ended"
+
+
+# --- What was issued before ---------------------------------------------------------------------------------------
+STANDING = [name for name, (_, code) in BREAKS.items() if code != "flow.browned_out"]
+
+
+def stands(desk: Desk, **question: Any) -> str:
+    """The code of what a token that was issued before fails by; empty when it stands."""
+    wanted = {
+        "client": desk.client,
+        "grant": "client_credentials",
+        "resource": desk.resource,
+        "scopes": (READ,),
+        "subject_class": Flow.SubjectClass.CLIENT,
+        "now": NOW,
+    } | question
+    try:
+        still_permits(FlowQuestion(**wanted), trace=Collector())
+    except BrokerError as error:
+        return error.code
+    return ""
+
+
+@pytest.mark.parametrize("name", STANDING)
+def test_what_would_not_be_issued_does_not_stand_any_more(desk: Desk, name: str) -> None:
+    breaking, code = BREAKS[name]
+
+    assert stands(desk, **breaking(desk)) == code
+    assert not FlowEvidence.objects.exists()
+
+
+def test_what_was_issued_stands_through_a_brown_out(desk: Desk) -> None:
+    assert stands(desk) == ""
+    assert stands(desk, now=END - timedelta(hours=3)) == ""
+
+
+def test_what_an_observed_client_got_stands_until_an_operator_ends_its_flow(desk: Desk) -> None:
+    desk.set("observe")
+    assert stands(desk, scopes=(WRITE,)) == ""
+
+    end_flow(desk.flow, actor=SYSTEM, now=NOW)
+    assert stands(desk) == "flow.ended"
 
 
 # --- What it costs ------------------------------------------------------------------------------------------------
