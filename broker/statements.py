@@ -3,6 +3,10 @@
 Django builds the SQL of a queryset anew at every use, which takes several times as long as the database needs to
 answer it. What is asked at every login is built once, with a `Parameter` in each value's place, and then only filled
 in. Everywhere else the ordinary queryset is the right tool.
+
+A commit waits until the disk has it. Where `is_soon_durable` is said, that of the statement's transaction does not: it
+is seen by everybody at once, and is on the disk with the next commit that waits, whosesoever, or else within a second.
+For what may be lost when the database's machine fails before that: it has let nobody in.
 """
 
 from collections.abc import Callable
@@ -80,8 +84,9 @@ class Read(Generic[Row]):
 class Change:
     """An UPDATE of the rows of the queryset that `build` returns; `changes` are values, or parameters."""
 
-    def __init__(self, build: Callable[[], Any], **changes: Any) -> None:
+    def __init__(self, build: Callable[[], Any], *, is_soon_durable: bool = False, **changes: Any) -> None:
         self._build = build
+        self._is_soon_durable = is_soon_durable
         self._changes = changes
 
     def count(self, **values: Any) -> int:
@@ -95,15 +100,15 @@ class Change:
         query = self._build().query.chain(UpdateQuery)
         query.add_update_values(self._changes)
         sql, parameters = query.get_compiler(connection=_database()).as_sql()
-        return _Built(sql, list(parameters), _nothing)
+        return _Built(sql + _returning(is_soon_durable=self._is_soon_durable), list(parameters), _nothing)
 
 
-def insert(instance: models.Model, *, unless_there: bool = False) -> bool:
+def insert(instance: models.Model, *, unless_there: bool = False, is_soon_durable: bool = False) -> bool:
     """Insert a new row. With `unless_there` a row that a unique constraint forbids is left out.
 
     Returns whether it was inserted.
     """
-    sql, fields = _insertion(type(instance), unless_there)
+    sql, fields = _insertion(type(instance), unless_there, is_soon_durable)
     with _database().cursor() as cursor:
         database = cursor.db
         cursor.execute(sql, [field.get_db_prep_save(field.pre_save(instance, True), database) for field in fields])
@@ -111,20 +116,33 @@ def insert(instance: models.Model, *, unless_there: bool = False) -> bool:
     if inserted is None:
         return False
     if instance.pk is None:
-        (instance.pk,) = inserted
+        instance.pk = inserted[0]
     instance._state.adding, instance._state.db = False, database.alias
     return True
 
 
 @cache
-def _insertion(model: type[models.Model], unless_there: bool) -> tuple[str, list[Any]]:  # noqa: FBT001 - a cache key
+def _insertion(
+    model: type[models.Model],
+    unless_there: bool,  # noqa: FBT001 - a cache key
+    is_soon_durable: bool,  # noqa: FBT001 - a cache key
+) -> tuple[str, list[Any]]:
     fields = [field for field in model._meta.local_concrete_fields if not isinstance(field, models.AutoField)]
     quote = _database().ops.quote_name
     columns = ", ".join(quote(str(field.column)) for field in fields)
     places = ", ".join(["%s"] * len(fields))
     sql = f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES ({places})"  # noqa: S608 - names of our models
-    conflict = "ON CONFLICT DO NOTHING " if unless_there else ""
-    return f"{sql} {conflict}RETURNING {quote(str(model._meta.pk.column))}", fields
+    conflict = " ON CONFLICT DO NOTHING" if unless_there else ""
+    key = quote(str(model._meta.pk.column))
+    return sql + conflict + _returning(key, is_soon_durable=is_soon_durable), fields
+
+
+def _returning(*columns: str, is_soon_durable: bool) -> str:
+    """The end of an INSERT or UPDATE; PostgreSQL changes the setting for the transaction with the first row."""
+    told = list(columns)
+    if is_soon_durable and _database().vendor == "postgresql":
+        told.append("set_config('synchronous_commit', 'off', true)")
+    return f" RETURNING {', '.join(told)}" if told else ""
 
 
 def _database() -> Any:

@@ -57,7 +57,7 @@ def send_upstream(
     answer = connector_for(identity_provider).start(identity_provider, asked, trace=attempt.trace)
     with transaction.atomic():
         if is_new:
-            insert(login)
+            insert(login, is_soon_durable=True)
         elif not _WAIT.count(
             id=login.pk,
             identity_provider=identity_provider.pk,
@@ -70,6 +70,7 @@ def send_upstream(
 
 _WAIT = Change(
     lambda: LoginRequest.objects.filter(id=Parameter(LoginRequest, "id"), state__in=[State.CHOOSING, State.WAITING]),
+    is_soon_durable=True,
     identity_provider=Parameter(LoginRequest, "identity_provider"),
     upstream_request_id=Parameter(LoginRequest, "upstream_request_id"),
     state=State.WAITING,

@@ -142,7 +142,13 @@ class SAMLConnector:
 
     def _claim(self, identity_provider: IdentityProvider, verified: VerifiedResponse, *, trace: Collector) -> None:
         try:
-            claim_once("saml-assertion", f"{identity_provider.pk} {verified.assertion_id}", until=verified.valid_until)
+            # Whatever follows commits before it answers: that somebody signed on, or why not.
+            claim_once(
+                "saml-assertion",
+                f"{identity_provider.pk} {verified.assertion_id}",
+                until=verified.valid_until,
+                is_soon_durable=True,
+            )
         except AlreadyUsed as error:
             trace.check("once", passed=False, expected="an assertion never seen", actual=verified.assertion_id)
             raise BrokerError("saml.replayed", detail=verified.assertion_id) from error

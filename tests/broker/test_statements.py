@@ -114,3 +114,26 @@ def test_leaving_out_forgives_nothing_but_a_row_that_is_there():
     nobody = LinkedIdentity(issuer="a", subject="b", linked_at=NOW, linked_by="c")
     with pytest.raises(DatabaseError), transaction.atomic():
         insert(nobody, unless_there=True)
+
+
+@pytest.mark.services
+@pytest.mark.django_db(transaction=True)
+def test_only_the_commit_of_what_is_soon_durable_does_not_wait():
+    forget = Change(lambda: UsedValue.objects.filter(kind=Parameter(UsedValue, "kind")), is_soon_durable=True, kind="z")
+
+    def waits():
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            return cursor.fetchone()[0] == "on"
+
+    with transaction.atomic():
+        insert(UsedValue(kind="a", digest="b", until=NOW))
+        assert forget.count(kind="nobody's") == 0
+        assert waits()
+        insert(UsedValue(kind="a", digest="c", until=NOW), is_soon_durable=True)
+        assert not waits()
+    assert waits()
+    with transaction.atomic():
+        assert forget.count(kind="a") == 2
+        assert not waits()
+    assert waits()
