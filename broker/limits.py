@@ -119,6 +119,12 @@ EVENT_LATENESS = timedelta(hours=1)
 """How long after a seal an event with an id below it may still commit; transactions end within seconds."""
 EVENT_UNSEALED_MAX = timedelta(minutes=5)
 """An event that stands unsealed for longer is a fault: the sealer does not run."""
+EVENTS_PER_COMMIT = 500
+"""Events of requests at the same moment that one commit takes."""
+EVENTS_IN_LINE = 5_000
+"""Events that wait for a commit in one process; above it requests are refused."""
+EVENT_COMMIT_WAIT = timedelta(seconds=15)
+"""How long a request waits for the commit of its event; more than the database lets one statement take."""
 EVENT_RETENTION = timedelta(days=730)
 SESSION_RETENTION = timedelta(days=90)
 

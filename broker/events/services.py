@@ -32,7 +32,32 @@ def record(
 
     `subject` is (kind, id). `details` must be JSON and hold no secret, token or personal value.
     """
-    event = Event(
+    event = as_event(
+        event_type,
+        actor=actor,
+        subject=subject,
+        connection=connection,
+        application=application,
+        code=code,
+        **details,
+    )
+    insert(event)
+    transaction.on_commit(lambda: COUNTED.labels(event_type.name, connection, code).inc())
+    return event
+
+
+def as_event(
+    event_type: EventType,
+    *,
+    actor: Actor,
+    subject: tuple[str, object] = ("", ""),
+    connection: str = "",
+    application: str = "",
+    code: str = "",
+    **details: Any,
+) -> Event:
+    """The event, not written yet, for those who write it in another way than `record`."""
+    return Event(
         at=timezone.now(),
         type=event_type.name,
         severity=event_type.severity,
@@ -47,6 +72,3 @@ def record(
         code=code,
         details=details,
     )
-    insert(event)
-    transaction.on_commit(lambda: COUNTED.labels(event_type.name, connection, code).inc())
-    return event

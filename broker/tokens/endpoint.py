@@ -10,11 +10,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from broker.directory.models import Person
-from broker.events.services import record
+from broker.events.grouped import record_durably
 from broker.registry.models import Client
 from broker.tokens.attempts import Attempt
 from broker.tokens.authorizing import authorize_grant
 from broker.tokens.client_auth import authenticate_client
+from broker.tokens.clients import find_named_client
 from broker.tokens.confirmation import check_bound, read_confirmation
 from broker.tokens.errors import InvalidGrant, UnauthorizedClient, UnsupportedGrantType
 from broker.tokens.grants import authorization_code, client_credentials, jwt_bearer, refresh_token, token_exchange
@@ -90,8 +91,12 @@ def _issue(grant_type: GrantType, request: TokenRequest, *, client: Client, atte
 
 
 def _check_standing(proposal: Proposal, client: Client, *, attempt: Attempt, now: datetime) -> None:
+    # What was presented may have brought news of the registry since the client authenticated.
+    known = find_named_client(client.client_id)
+    if known is None or known.pk != client.pk:
+        raise InvalidGrant("client")
     standing = Standing(
-        client=client,
+        client=known,
         subject=proposal.subject,
         session=proposal.session,
         identity_provider=proposal.identity_provider,
@@ -135,7 +140,7 @@ def _record(
     if proposal.impersonation:
         details["impersonation"] = True
     details |= proposal.evidence
-    record(
+    record_durably(
         proposal.event,
         actor=attempt.actor,
         subject=("grant", taken.grant.pk),

@@ -1,8 +1,12 @@
 """Each row of the table of limits: what is at the limit passes, what is above it does not."""
 
 import json
+import re
+import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import pytest
@@ -11,13 +15,16 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from django.test import Client as Http
 from django.test import RequestFactory
 from django.utils import timezone
+from pydantic import SecretStr
 
-from broker import limits, outgoing
+from broker import env, limits, outgoing
 from broker.actors import SYSTEM, Actor, ActorKind
 from broker.approvals.services import approve
 from broker.console.models import Operator
 from broker.errors import BrokerError
 from broker.events.catalogue import OPERATOR_CREATED
+from broker.events.grouped import GroupCommit
+from broker.events.models import Event
 from broker.events.services import record
 from broker.keys import jose
 from broker.keys.ring import ring
@@ -501,3 +508,35 @@ def test_a_page_token_has_its_life():
         assert gateway.search("resource", **asked, page=page).json()["results"] == [entity("record", "2")]
         clock.shift(timedelta(seconds=1))
         assert gateway.search("resource", **asked, page=page).status_code == 400
+
+
+def test_a_commit_of_events_and_the_line_before_it_have_their_greatest_numbers(monkeypatch):
+    taken, may_go_on, has_begun = [], threading.Event(), threading.Event()
+
+    def write(events):
+        taken.append(len(events))
+        has_begun.set()
+        assert may_go_on.wait(30)
+
+    line = GroupCommit(write)
+    first = threading.Thread(target=line.commit, args=[Event(type="first")])
+    first.start()
+    assert has_begun.wait(30)
+    # Who waits is not what is counted here, so nobody does.
+    monkeypatch.setattr(limits, "EVENT_COMMIT_WAIT", timedelta(0))
+    monkeypatch.setattr(line, "_give_up", lambda waiting: setattr(waiting, "is_settled", True))
+    for _ in range(limits.EVENTS_IN_LINE):
+        line.commit(Event(type="next"))
+    with pytest.raises(BrokerError, match=r"service\.unavailable"):
+        line.commit(Event(type="one too many"))
+    may_go_on.set()
+    first.join(30)
+    assert taken == [1]
+    line._lead()
+    assert taken == [1, limits.EVENTS_PER_COMMIT]
+
+
+def test_event_commit_wait_outlasts_what_the_database_allows_a_statement():
+    options = env.database(SimpleNamespace(database_url=SecretStr("postgresql://u@h/d")), Path())["OPTIONS"]["options"]
+    statement_timeout = int(re.search(r"statement_timeout=(\d+)", options).group(1))
+    assert timedelta(milliseconds=statement_timeout) < limits.EVENT_COMMIT_WAIT
