@@ -6,7 +6,7 @@ import os
 import platform
 from datetime import UTC, datetime
 
-from bench import jwt, login, saml, satosa
+from bench import access, jwt, login, saml, satosa
 
 
 def main() -> None:
@@ -22,6 +22,8 @@ def main() -> None:
     saml.main(rounds=4 if is_quick else 25)
     print("\n== Login ==")
     login.main(rounds=4 if is_quick else 20)
+    print("\n== Decisions ==", flush=True)
+    access.main(rounds=3 if is_quick else 40)
     print("\n== A login beside SATOSA ==", flush=True)
     satosa.main(rounds=3 if is_quick else 15, is_quick=is_quick)
 

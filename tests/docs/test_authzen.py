@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.management import call_command
+from pytest_django import Settings
 
 from broker.actors import SYSTEM
+from broker.keys.services import ensure_keys
 from broker.registry.models import Client
 from broker.registry.secrets import issue_secret
 from tests.broker.access.policies import activate
@@ -31,13 +33,15 @@ def snippets(language: str) -> list[str]:
 
 
 @pytest.fixture
-def environment(live_server: Any, tmp_path: Path) -> dict[str, str]:
+def environment(live_server: Any, tmp_path: Path, settings: Settings) -> dict[str, str]:
     """The page's own configuration, applied, and what its snippets take from the environment."""
-    (configuration,) = snippets("yaml")
-    path = tmp_path / "authzen.yaml"
-    path.write_text(configuration)
-    call_command("apply", str(path), stdout=io.StringIO())
+    settings.BROKER_BASE_URL = live_server.url
+    for number, configuration in enumerate(snippets("yaml")):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(configuration.replace("https://sso.acme.example", live_server.url))
+        call_command("apply", str(path), stdout=io.StringIO())
     activate(POLICY)
+    ensure_keys(SYSTEM)
     client = Client.objects.get(client_id="records-gateway")
     return {
         **os.environ,
@@ -55,8 +59,9 @@ def run(command: list[str], environment: dict[str, str]) -> str:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_curl_snippets_get_the_answers_that_the_page_promises(environment: dict[str, str]) -> None:
-    one, several, search = (json.loads(run(["sh", "-euc", text], environment)) for text in snippets("bash"))
-    assert one["decision"] is True
+    answers = [json.loads(run(["sh", "-euc", text], environment)) for text in snippets("bash")]
+    one, by_token, several, search = answers
+    assert one["decision"] is by_token["decision"] is True
     assert one["context"]["id"]
     assert [item["decision"] for item in several["evaluations"]] == [True, True]
     assert [found["id"] for found in search["results"]] == ["record-1", "record-2"]
