@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 
-from broker.registry.flow_report import ClientLine, Credential, FlowLine
+from broker.registry.flow_report import ClientLine, CredentialLine, FlowLine
 
 CLIENT_COLUMNS = ("client_id", "application", "owner", "kind", "enabled", "enforcement", "authentication")
 FLOW_COLUMNS = tuple(field.name for field in fields(FlowLine) if field.name != "marks")
@@ -33,11 +33,12 @@ def register_csv(clients: Iterable[ClientLine]) -> str:
     return out.getvalue()
 
 
-def _told(credential: Credential) -> str:
+def _told(credential: CredentialLine) -> str:
     facts = [credential.kind, credential.name]
+    facts += [] if credential.is_live else ["over"]
     facts += [f"created {credential.created}"] if credential.created else []
-    facts += [f"last used {credential.last_used or 'never'}"] if credential.kind == "secret" else []
     facts += [f"ends {credential.ends}"] if credential.ends else []
+    facts.append(f"last used {credential.last_used or 'never'}")
     return " ".join(facts)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Prefetch, Sum
 
 from broker import limits
+from broker.registry.credentials import list_credentials
 from broker.registry.models import Client, Flow
 
 NO_FLOW = "no flow"
@@ -20,14 +21,16 @@ WITHOUT_OWNER = "no owner"
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
-    """How a client proves who it is. `ends` is an ISO date or moment; nothing here is secret."""
+class CredentialLine:
+    """How a client proves, or proved, who it is. Moments are ISO texts; nothing here is secret."""
 
     kind: str
     name: str
-    created: str = ""
-    last_used: str = ""
-    ends: str = ""
+    is_live: bool
+    created: str
+    ends: str
+    last_used: str
+    last_used_from: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,13 @@ class ClientLine:
     enabled: bool
     enforcement: str
     authentication: str
-    credentials: tuple[Credential, ...]
+    credentials: tuple[CredentialLine, ...]
     flows: tuple[FlowLine, ...]
     marks: tuple[str, ...]
 
 
 def read_register(*, now: datetime) -> list[ClientLine]:
-    """Every live client by its client_id, what is only asked for included, in three queries."""
+    """Every live client by its client_id, what is only asked for included. Costs a question for each client."""
     flows = Flow.objects.select_related("resource").annotate(asked_outside=Sum("evidence__count"))
     rows = (
         Client.objects.filter(retired_at=None)
@@ -96,7 +99,7 @@ def _client_line(client: Client, *, now: datetime) -> ClientLine:
         enabled=client.enabled,
         enforcement=client.enforcement,
         authentication=client.authentication,
-        credentials=tuple(_credentials(client)),
+        credentials=tuple(_credentials(client, now=now)),
         flows=flows,
         marks=tuple(filter(None, marks)),
     )
@@ -133,17 +136,19 @@ def _flow_line(flow: Any, *, now: datetime) -> FlowLine:
     )
 
 
-def _credentials(client: Client) -> Iterable[Credential]:
-    for secret in client.secrets.all():
-        ends = _moment(secret.expires_at) or str(secret.rotate_by or "")
-        created, used = _moment(secret.created_at), _moment(secret.last_used_at)
-        yield Credential("secret", f"secret {secret.pk}", created=created, last_used=used, ends=ends)
-    for key in client.jwks.get("keys", ()):
-        yield Credential("key", str(key.get("kid", "without a kid")))
+def _credentials(client: Client, *, now: datetime) -> Iterable[CredentialLine]:
+    for credential in list_credentials(client, now=now):
+        yield CredentialLine(
+            kind=credential.kind,
+            name=credential.name,
+            is_live=credential.is_live,
+            created=_moment(credential.created_at),
+            ends=_moment(credential.due_at),
+            last_used=_moment(credential.last_used_at),
+            last_used_from=credential.last_used_from,
+        )
     if client.jwks_url:
-        yield Credential("keys", client.jwks_url)
-    if client.workload:
-        yield Credential("workload", f"{client.workload.get('subject')} of {client.workload.get('issuer')}")
+        yield CredentialLine("keys", client.jwks_url, True, "", "", "", "")
 
 
 def _moment(moment: datetime | None) -> str:
