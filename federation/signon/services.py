@@ -17,7 +17,7 @@ from broker.errors import BrokerError
 from broker.events import catalogue
 from broker.events.services import record
 from broker.http import trace_id_of
-from broker.registry.models import Application, IdentityProvider
+from broker.registry.models import Application, Client, IdentityProvider
 from broker.sessions import services as sessions
 from broker.sessions.models import Session
 from broker.statements import Change, Parameter, Read, insert
@@ -198,8 +198,12 @@ def forget_expired(*, now: datetime) -> int:
 
 def check_application(asked: SignOnRequest) -> None:
     """The application and its client are in use. Raises BrokerError("signon.application_disabled")."""
-    if not asked.application.enabled or (asked.client is not None and not asked.client.enabled):
-        raise BrokerError("signon.application_disabled", detail=asked.application.slug)
+    _check_in_use(asked.application, asked.client)
+
+
+def _check_in_use(application: Application, client: Client | None) -> None:
+    if not application.enabled or (client is not None and not client.enabled):
+        raise BrokerError("signon.application_disabled", detail=application.slug)
 
 
 def is_good_enough(session: Session, asked: SignOnRequest, *, now: datetime, attempt: Attempt) -> bool:
@@ -301,6 +305,7 @@ def _sign_on(
     """Everything that a verified assertion changes, in one transaction."""
     judged = judge(login, identity_provider, assertion, attempt=attempt)
     application = application_of(login)
+    _check_in_use(application, login.client)
     now = timezone.now()
     with transaction.atomic():
         person = identify(identity_provider, judged, attempt=attempt)
