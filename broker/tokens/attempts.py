@@ -38,6 +38,8 @@ class Attempt:
     """What a client may spend at this endpoint."""
     left: Left | None = None
     """What is left of it to the client that proved who it is."""
+    is_explained: bool = False
+    """Whether somebody asked for every phase, not for a token alone."""
 
     @classmethod
     def of(cls, request: HttpRequest, hop: str, budget: Budget | None = None) -> "Attempt":
@@ -52,6 +54,11 @@ class Attempt:
         if trace_id:
             self.actor = replace(self.actor, trace_id=trace_id)
             self.is_new = False
+
+    def begins(self, phase: str) -> None:
+        """The request reached this phase of its endpoint."""
+        if self.is_explained:
+            self.trace.note(phase)
 
     def concerns(self, client: Client) -> None:
         """The request names this client, which has proved nothing yet."""

@@ -49,17 +49,14 @@ class Answer:
 
 def respond(request: TokenRequest, *, attempt: Attempt) -> Answer:
     """The answer to a token request, or an OAuthError. Nothing is used up when nothing is issued."""
-    # 1. The grant is one that we offer.
+    attempt.begins("1. The grant is one that we offer.")
     grant_type = GRANTS.get(request.grant_type)
     if grant_type is None:
         raise UnsupportedGrantType("grant_type", expected=" or ".join(GRANTS), actual=request.grant_type[:100])
-    # 2. The client proves who it is.
+    attempt.begins("2. The client proves who it is.")
     client = authenticate_client(request, attempt=attempt)
-    # 3. The grant is for clients of its kind.
-    if client.kind not in grant_type.KINDS:
-        raise UnauthorizedClient("kind", expected=" or ".join(sorted(grant_type.KINDS)), actual=client.kind)
     try:
-        return _issue(grant_type, request, client=client, attempt=attempt)
+        return issue(grant_type, request, client=client, attempt=attempt)
     except InvalidGrant as error:
         # In a commit of its own: a refusal must not undo the revocation.
         if error.revokes is not None:
@@ -67,23 +64,27 @@ def respond(request: TokenRequest, *, attempt: Attempt) -> Answer:
         raise
 
 
-def _issue(grant_type: GrantType, request: TokenRequest, *, client: Client, attempt: Attempt) -> Answer:
+def issue(grant_type: GrantType, request: TokenRequest, *, client: Client, attempt: Attempt) -> Answer:
+    """The phases after a client has proved who it is. Raises OAuthError."""
     now = timezone.now()
-    # 4. The client shows the key to which its tokens shall be bound.
+    attempt.begins("3. The grant is for clients of its kind.")
+    if client.kind not in grant_type.KINDS:
+        raise UnauthorizedClient("kind", expected=" or ".join(sorted(grant_type.KINDS)), actual=client.kind)
+    attempt.begins("4. The client shows the key to which its tokens shall be bound.")
     confirmation = read_confirmation(request, client=client, attempt=attempt, now=now)
-    # 5. The resource that is asked for is one of ours.
+    attempt.begins("5. The resource that is asked for is one of ours.")
     resource = read_target(request)
-    # 6. What was presented is verified, and comes with the key that it is bound to.
+    attempt.begins("6. What was presented is verified, and comes with the key that it is bound to.")
     proposal = grant_type.propose(request, client=client, resource=resource, attempt=attempt, now=now)
     check_bound(proposal.bound_to, confirmation)
-    # 7. Everybody behind it still stands.
+    attempt.begins("7. Everybody behind it still stands.")
     _check_standing(proposal, client, attempt=attempt, now=now)
-    # 8. The flow register permits it; scopes only narrow.
+    attempt.begins("8. The flow register permits it; scopes only narrow.")
     permitted = authorize_grant(proposal, client=client, confirmation=confirmation, attempt=attempt, now=now)
     with transaction.atomic() if grant_type.CONSUMES else nullcontext():
-        # 9. It is used up, by a claim that only one of many wins, and the grant is there.
+        attempt.begins("9. It is used up, by a claim that only one of many wins, and the grant is there.")
         taken = proposal.take(permitted)
-        # 10. Tokens are written, and the book says so before they leave.
+        attempt.begins("10. Tokens are written, and the book says so before they leave.")
         authorization = _authorization(proposal, permitted, taken)
         issued = write_tokens(authorization, client=client, now=now, trace=attempt.trace)
         _record(proposal, permitted, taken, issued, client=client, attempt=attempt)
