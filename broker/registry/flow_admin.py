@@ -68,7 +68,7 @@ class FlowAdmin(ModelAdmin):
     """The register. Nothing is edited in place: what an operator says of a flow is a proposal first."""
 
     list_display = (
-        "client", "grant", "resource", "scopes_shown", "owner", "approved_by", "state_shown", "ends_shown",
+        "client", "state_shown", "ends_shown", "grant", "resource", "scopes_shown", "owner", "approved_by",
         "last_used_at", "asked_for",
     )  # fmt: skip
     list_filter = (StandingFilter, "state", "grant", "subject_class", "impersonation")
@@ -88,7 +88,7 @@ class FlowAdmin(ModelAdmin):
     @admin.display(description="state", ordering="state")
     def state_shown(self, flow: Flow) -> SafeString:
         """The state as a word, with a colour beside it; what only a request asked for is said to be that."""
-        word = "asked for" if flow.is_draft and not flow.owner else flow.get_state_display()
+        word = "Asked for" if flow.is_draft and not flow.owner else flow.get_state_display()
         return format_html('<span class="{}">{}</span>', STYLES.get(flow.state, ""), word)
 
     @admin.display(description="ends", ordering="expires")
@@ -228,4 +228,4 @@ def _ends(flow: Flow, *, now: datetime) -> SafeString | str:
     days = (flow.ends_at - now).days
     left = f"{days} day{'' if days == 1 else 's'} left" if flow.ends_at > now else "ended"
     style = "cs-bad" if days < SOON_DAYS else ""
-    return format_html('<span class="{}">{} ({})</span>', style, flow.expires, left)
+    return format_html('<span class="cs-nowrap {}">{} ({})</span>', style, flow.expires, left)

@@ -69,7 +69,7 @@ class Flow(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.grant} for {self.resource_id}"
+        return f"flow {self.pk}"
 
     @property
     def ends_at(self) -> datetime | None:

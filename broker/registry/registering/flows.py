@@ -129,7 +129,6 @@ def summary(flow: Flow) -> dict[str, str]:
         "purpose": flow.purpose,
         "owner": flow.owner,
         "last day": str(flow.expires or ""),
-        "approved by": flow.approved_by,
     }
 
 
