@@ -1,6 +1,6 @@
 """What is declared for an enforcement point is known of a question too: the caller need not send it again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -33,12 +33,12 @@ def with_declared(questions: Sequence[Evaluation], caller: EnforcingClient) -> l
     ]
 
 
-def _find(named: Iterable[tuple[str, str, str]], caller: EnforcingClient) -> Known:
-    ids = {id_ for _, _, id_ in named}
-    if not ids:
+def _find(named: Collection[tuple[str, str, str]], caller: EnforcingClient) -> Known:
+    if not named:
         return {}
-    rows = DeclaredEntity.objects.filter(point_id=caller.point_id, entity_id__in=ids)
-    return {(side, type_, id_): properties for side, type_, id_, properties in rows.values_list(*_COLUMNS)}
+    sides, types, ids = (set(names) for names in zip(*named, strict=True))
+    rows = DeclaredEntity.objects.filter(point_id=caller.point_id, side__in=sides, type__in=types, entity_id__in=ids)
+    return {(side, type_, id_): properties for side, type_, id_, properties in rows.order_by().values_list(*_COLUMNS)}
 
 
 def _told(entity: Entity, side: Side, known: Known) -> Entity:

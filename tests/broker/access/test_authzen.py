@@ -388,3 +388,15 @@ def test_the_metadata_needs_no_database_and_no_credential():
 
     with connection.execute_wrapper(away):
         assert Http().get("/.well-known/authzen-configuration").status_code == 200
+
+
+def test_a_question_costs_two_reads_and_one_row(django_assert_num_queries):
+    """What is declared, the person, and the decision; a batch costs the same, and nothing else is read when warm."""
+    gateway = make_gateway(policy=POLICY, resources=[ONE])
+    people = [entity("user", str(make_person().pk)) for _ in range(20)]
+    asked = {"action": READ, "resource": ONE}
+    gateway.evaluate_all(**asked, evaluations=[{"subject": one} for one in people])
+    with django_assert_num_queries(3):
+        gateway.evaluate(**asked, subject=people[0])
+    with django_assert_num_queries(3):
+        gateway.evaluate_all(**asked, evaluations=[{"subject": one} for one in people])
