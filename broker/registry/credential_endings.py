@@ -57,8 +57,7 @@ def _tell_end(client: Client, credential: Credential, *, now: datetime, actor: A
         secret = ClientSecret.objects.select_related("client__application").filter(pk=int(credential.name)).first()
         if secret is None or secret.expires_at is None or secret.expires_at > now:
             return False  # the day by which it should have been rotated passed, and it works on
-        record_end(secret, reason="date", actor=actor)
-        return True
+        return record_end(secret, reason="date", actor=actor)
     if not _is_first(client, credential, 0):
         return False
     record(

@@ -40,7 +40,7 @@ def list_credentials(client: Client, *, now: datetime) -> list[Credential]:
     """All of a client's credentials, the live ones first; those of the past as long as their use is remembered."""
     uses = _uses_of(client)
     found = [
-        *(_secret(client, secret, uses, now=now) for secret in client.secrets.all()),
+        *(_secret(client, secret, uses, now=now) for secret in _newest_first(client)),
         *(_registered(client, kind, name, uses, now=now) for kind, name in registered_names(client)),
         *(_exception(client, name, until, now=now) for name, until in exceptions_of(client)),
     ]
@@ -54,7 +54,7 @@ def due_credentials(clients: Iterable[Client], *, now: datetime) -> list[tuple[C
     found: list[tuple[Client, Credential]] = []
     for client in clients:
         listed = [
-            *(_secret(client, secret, {}, now=now) for secret in client.secrets.all()),
+            *(_secret(client, secret, {}, now=now) for secret in _newest_first(client)),
             *(_registered(client, kind, name, {}, now=now) for kind, name in registered_names(client)),
             *(_exception(client, name, until, now=now) for name, until in exceptions_of(client)),
         ]
@@ -81,6 +81,10 @@ def _uses_of(client: Client) -> _Uses:
     for use in CredentialUse.objects.filter(client=client).order_by("-day"):
         found.setdefault((use.kind, use.name), []).append(use)
     return found
+
+
+def _newest_first(client: Client) -> list[ClientSecret]:
+    return sorted(client.secrets.all(), key=lambda secret: (secret.created_at, secret.pk), reverse=True)
 
 
 def _secret(client: Client, secret: ClientSecret, uses: _Uses, *, now: datetime) -> Credential:

@@ -87,12 +87,15 @@ def end_secret(secret: ClientSecret, *, reason: str, actor: Actor) -> bool:
     return True
 
 
-def record_end(secret: ClientSecret, *, reason: str, actor: Actor) -> None:
-    """The event of a secret's end, once: whoever ends it and whoever finds it ended both call this."""
+def record_end(secret: ClientSecret, *, reason: str, actor: Actor) -> bool:
+    """The event of a secret's end, once: whoever ends it and whoever finds it ended both call this.
+
+    Returns whether the book did not have it yet.
+    """
     try:
         claim_once(ENDED, str(secret.pk), until=timezone.now() + limits.CREDENTIAL_END_NOTICE)
     except AlreadyUsed:
-        return
+        return False
     client = secret.client
     uses = CredentialUse.objects.filter(client=client, kind=CredentialKind.SECRET, name=str(secret.pk))
     last_use = uses.aggregate(last=Max("last_used_at"))["last"]
@@ -107,6 +110,7 @@ def record_end(secret: ClientSecret, *, reason: str, actor: Actor) -> None:
         owner=client.owner,
         last_used_at=last_use.isoformat() if last_use else "",
     )
+    return True
 
 
 def check_secret(client: Client | None, presented: str) -> ClientSecret:
