@@ -2,28 +2,27 @@
 
 import json
 from datetime import datetime
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib import admin
 from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.admin import StackedInline, TabularInline
+from unfold.admin import StackedInline
 from unfold.decorators import action
 
 from broker.registry import forms
+from broker.registry.client_admin import ClientAdmin
 from broker.registry.flow_admin import FlowAdmin
 from broker.registry.forms import PartyForm
 from broker.registry.models import (
     Application,
     Client,
-    ClientSecret,
     Flow,
     IdentityProvider,
     Organisation,
@@ -31,9 +30,8 @@ from broker.registry.models import (
     ServiceProvider,
 )
 from broker.registry.openid_form import OpenIDProviderForm
-from broker.registry.party_admin import LiveFilter, PartyAdmin, operator_actor
-from broker.registry.registering import applications, clients, identity_providers, organisations, resources
-from broker.registry.secrets import end_secret, issue_secret
+from broker.registry.party_admin import LiveFilter, PartyAdmin
+from broker.registry.registering import applications, identity_providers, organisations, resources
 
 SOON_DAYS = 60
 """Certificates and dates that end within these days are marked."""
@@ -249,98 +247,6 @@ class ApplicationAdmin(PartyAdmin):
         return ", ".join([f"OpenID ({client.client_id})" for client in live] + saml) or "none"
 
 
-class ClientSecretInline(TabularInline):
-    """A client's secrets: when they were given and until when, never what they are."""
-
-    model = ClientSecret
-    fields = ("created_at", "scheme", "rotate_by", "expires_at")
-    readonly_fields = fields
-    can_delete = False
-    extra = 0
-    hide_title = True
-
-    def has_add_permission(self, request: HttpRequest, obj: Any) -> bool:
-        return False
-
-
-@admin.register(Client)
-class ClientAdmin(PartyAdmin):
-    """OAuth clients: applications' OpenID faces and integrations."""
-
-    form = forms.ClientForm
-    fixed = ("client_id", "kind")
-    shown = ("workload", "jwks", "created_at", "retired_at")
-    inlines: ClassVar = [ClientSecretInline]
-    retire_with = staticmethod(clients.retire_client)
-    actions_detail: ClassVar = ["give_secret", "end_older_secrets", "retire"]
-    list_display = ("client_id", "kind", "application", "owner", "enabled", "authentication", "secrets_shown")
-    list_filter = (LiveFilter, "enabled", "kind", "authentication")
-    list_select_related = ("application",)
-    search_fields = ("client_id", "owner", "application__slug")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
-        return Client.objects.prefetch_related("secrets")
-
-    @admin.display(description="secrets")
-    def secrets_shown(self, client: Client) -> SafeString | str:
-        """How many live, and what is due first."""
-        now = timezone.now()
-        live = [one for one in client.secrets.all() if one.expires_at is None or one.expires_at > now]
-        due = min((one.rotate_by for one in live if one.rotate_by), default=None)
-        return f"{len(live)} live, rotate by {due}" if due else f"{len(live)} live"
-
-    @admin.display(description="redirect URIs")
-    def redirect_lines(self, client: Client) -> str:
-        """For viewers, who see no form."""
-        return "\n".join(client.redirect_uris)
-
-    @admin.display(description="redirect URIs after sign-out")
-    def post_logout_lines(self, client: Client) -> str:
-        """For viewers, who see no form."""
-        return "\n".join(client.post_logout_redirect_uris)
-
-    def response_add(self, request: HttpRequest, obj: Client, post_url_continue: str | None = None) -> HttpResponse:
-        """The page with the new client's secret. Not a message: messages travel in a cookie."""
-        client = Client.objects.get(pk=obj.pk)
-        if clients.has_secret_authentication(client):
-            return self._secret_page(request, client, issue_secret(client, actor=operator_actor(request)))
-        return cast(HttpResponse, super().response_add(request, obj, post_url_continue))
-
-    @action(description="Issue a secret", icon="key", url_path="give-secret", permissions=["change"])
-    def give_secret(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask by GET; by POST issue a secret and show it once."""
-        client = get_object_or_404(Client, pk=object_id, retired_at=None)
-        if request.method == "POST":
-            return self._secret_page(request, client, issue_secret(client, actor=operator_actor(request)))
-        return self._question(
-            request,
-            client,
-            "Issue a secret",
-            "The one in use goes on; one that is older than that ends now, so that at most two are live.",
-        )
-
-    @action(description="End older secrets", icon="key_off", url_path="end-older-secrets", permissions=["change"])
-    def end_older_secrets(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask by GET; by POST end every secret but the newest."""
-        client = get_object_or_404(Client, pk=object_id, retired_at=None)
-        if request.method == "POST":
-            for secret in list(client.secrets.order_by("-created_at", "-pk"))[1:]:
-                end_secret(secret, reason="operator", actor=operator_actor(request))
-            return HttpResponseRedirect(self.address("change", client.pk))
-        return self._question(request, client, "End older secrets", "Only the newest one works from now on.")
-
-    def _secret_page(self, request: HttpRequest, client: Client, secret: str) -> HttpResponse:
-        return self._page(request, client, title="Client secret", secret=secret)
-
-    def _question(self, request: HttpRequest, client: Client, title: str, explanation: str) -> HttpResponse:
-        return self._page(request, client, title=title, question=f"{title} of {client}?", explanation=explanation)
-
-    def _page(self, request: HttpRequest, client: Client, **context: str) -> HttpResponse:
-        shared = {**self.admin_site.each_context(request), "opts": self.opts, "client": client}
-        page = {**shared, **context, "back": self.address("change", client.pk)}
-        return TemplateResponse(request, "admin/registry/secret.html", page)
-
-
 @admin.register(Resource)
 class ResourceAdmin(PartyAdmin):
     """APIs for which access tokens are issued."""
@@ -362,6 +268,7 @@ class ResourceAdmin(PartyAdmin):
         return "\n".join(forms.scope_lines(resource))
 
 
+admin.site.register(Client, ClientAdmin)
 admin.site.register(Flow, FlowAdmin)
 
 

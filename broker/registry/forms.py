@@ -9,8 +9,8 @@ from django.db import models, transaction
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from broker.actors import SYSTEM, Actor
-from broker.registry.models import Application, Client, IdentityProvider, Organisation, Resource
-from broker.registry.registering import applications, clients, identity_providers, organisations, resources
+from broker.registry.models import Application, IdentityProvider, Organisation, Resource
+from broker.registry.registering import applications, identity_providers, organisations, resources
 from broker.registry.values import BadValue
 
 
@@ -169,59 +169,6 @@ class ApplicationForm(PartyForm):
         if self.is_new:
             return applications.create_application(self.cleaned_data["slug"], actor=self.actor, **fields)
         return applications.change_application(self.row(), actor=self.actor, **fields)
-
-
-class ClientForm(PartyForm):
-    """A client. A new one gets its secret when it is saved."""
-
-    redirect_lines = LinesField(
-        label="Redirect URIs", required=False, help_text="One on each line, compared character by character."
-    )
-    post_logout_lines = LinesField(label="Redirect URIs after sign-out", required=False, help_text="One on each line.")
-
-    columns: ClassVar = (
-        "application", "owner", "enabled", "authentication", "pkce", "subject_type", "id_token_algorithm", "jwks_url",
-        "initiate_login_uri", "enforcement",
-    )  # fmt: skip
-
-    class Meta:
-        model = Client
-        fields = (
-            "client_id", "kind", "application", "owner", "enabled", "authentication", "pkce", "subject_type",
-            "id_token_algorithm", "jwks_url", "initiate_login_uri", "enforcement",
-        )  # fmt: skip
-        # judged by values.web_address
-        field_classes: ClassVar = {"jwks_url": forms.CharField, "initiate_login_uri": forms.CharField}
-        labels: ClassVar = {
-            "client_id": "client_id",
-            "pkce": "PKCE",
-            "jwks_url": "Address of its keys",
-            "initiate_login_uri": "Address that starts a sign-on",
-            "id_token_algorithm": "Algorithm of ID tokens",
-        }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if isinstance(field := self.fields.get("application"), forms.ModelChoiceField):
-            field.queryset = Application.objects.filter(retired_at=None)
-        for name in ("authentication", "id_token_algorithm"):
-            if isinstance(field := self.fields.get(name), forms.ChoiceField):
-                # As they stand on the wire, which is how applications' manuals name them.
-                field.choices = [(value, value) for value, _ in self.instance._meta.get_field(name).choices]
-        if not self.is_new and "redirect_lines" in self.fields:
-            self.initial["redirect_lines"] = self.instance.redirect_uris
-            self.initial["post_logout_lines"] = self.instance.post_logout_redirect_uris
-
-    def register(self) -> Client:
-        """See PartyForm."""
-        fields = self.entered(*self.columns) | {
-            "redirect_uris": self.cleaned_data["redirect_lines"],
-            "post_logout_redirect_uris": self.cleaned_data["post_logout_lines"],
-        }
-        if self.is_new:
-            client_id, kind = self.cleaned_data["client_id"], Client.Kind(self.cleaned_data["kind"])
-            return clients.create_client(client_id, kind=kind, actor=self.actor, **fields)
-        return clients.change_client(self.row(), actor=self.actor, **fields)
 
 
 class ResourceForm(PartyForm):

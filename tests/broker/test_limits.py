@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from broker import env, limits, outgoing
 from broker.actors import SYSTEM, Actor, ActorKind
 from broker.approvals.services import approve
+from broker.client_certificate import open_certificate
 from broker.console.models import Operator
 from broker.errors import BrokerError
 from broker.events.catalogue import OPERATOR_CREATED
@@ -31,14 +32,17 @@ from broker.keys.ring import ring
 from broker.keys.services import RSA_BITS
 from broker.keys.strict_json import NotStrictJson, read_object
 from broker.keys.values import Expectation
-from broker.registry import secrets
+from broker.registry import credential_values, secrets
+from broker.registry.credential_uses import UseMemory
 from broker.registry.flow_endings import tell_endings
 from broker.registry.flow_report import UNUSED, read_register
 from broker.registry.flow_use import touch_flow
 from broker.registry.flows import FlowQuestion, permit
 from broker.registry.models import FlowEvidence
 from broker.registry.registering.flows import ask_for_approval
+from broker.registry.values import BadValue
 from broker.tokens.authorization import AuthorizationRefused, read_authorization_request
+from broker.tokens.client_methods.private_key import verify_own_assertion
 from broker.tokens.errors import InvalidRequest
 from broker.tokens.models import Grant
 from broker.tokens.requests import read_form
@@ -49,6 +53,9 @@ from federation.logout.requests import OWN_WISH, open_request, seal_request
 from tests.broker.access.gateway import action, entity, make_gateway
 from tests.broker.tokens.desk import Desk
 from tests.factories import make_client, make_flow, make_resource, make_service
+from tests.fakes.assertions import assertion
+from tests.fakes.certificates import make_certificate
+from tests.fakes.fake_op import public_jwk
 from tests.fakes.server import serving, trickling
 from tests.fakes.tokens import forge, rs256, rsa_key
 
@@ -540,3 +547,55 @@ def test_event_commit_wait_outlasts_what_the_database_allows_a_statement():
     options = env.database(SimpleNamespace(database_url=SecretStr("postgresql://u@h/d")), Path())["OPTIONS"]["options"]
     statement_timeout = int(re.search(r"statement_timeout=(\d+)", options).group(1))
     assert timedelta(milliseconds=statement_timeout) < limits.EVENT_COMMIT_WAIT
+
+
+# --- Clients' credentials -------------------------------------------------------------------------------------------
+def passes(act):
+    """Whether nothing refuses."""
+    try:
+        act()
+    except (BadValue, BrokerError):
+        return False
+    return True
+
+
+def test_a_clients_certificate_has_its_greatest_size():
+    der = make_certificate(padding=limits.CLIENT_CERTIFICATE_BYTES)
+    largest = make_certificate(padding=limits.CLIENT_CERTIFICATE_BYTES - (len(der) - limits.CLIENT_CERTIFICATE_BYTES))
+    assert len(largest) <= limits.CLIENT_CERTIFICATE_BYTES < len(der)
+    assert passes(lambda: open_certificate(largest, chain_verified=False))
+    assert not passes(lambda: open_certificate(der, chain_verified=False))
+
+
+def test_a_client_has_its_greatest_numbers_of_keys_and_certificates():
+    keys = [public_jwk(rsa_key(), str(number)) for number in range(limits.CLIENT_KEYS + 1)]
+    assert passes(lambda: credential_values.assertion_keys({"keys": keys[1:]}))
+    assert not passes(lambda: credential_values.assertion_keys({"keys": keys}))
+    found = [credential_values.certificate(make_certificate()) for _ in range(limits.CLIENT_CERTIFICATES + 1)]
+    assert passes(lambda: credential_values.certificates(found[1:]))
+    assert not passes(lambda: credential_values.certificates(found))
+
+
+@pytest.mark.django_db
+def test_a_clients_assertion_lives_for_its_time_and_is_early_by_as_much_as_clocks_differ():
+    client = make_client(authentication="private_key_jwt", jwks={"keys": [public_jwk(rsa_key(number=41), "crm-1")]})
+    start = int(NOW.timestamp())
+
+    def is_believed(*, iat, exp):
+        raw = assertion(client.client_id, iat=start + iat, exp=start + exp)
+        return passes(lambda: verify_own_assertion(raw, client, trace=Collector(), now=NOW))
+
+    life = int(limits.CLIENT_ASSERTION_LIFETIME.total_seconds())
+    early = int(limits.CLIENT_ASSERTION_SKEW.total_seconds())
+    assert is_believed(iat=0, exp=life)
+    assert not is_believed(iat=0, exp=life + 1)
+    assert is_believed(iat=early, exp=early + 60)
+    assert not is_believed(iat=early + 1, exp=early + 60)
+
+
+def test_a_process_remembers_the_uses_of_its_greatest_number_of_credentials():
+    memory = UseMemory()
+    for number in range(limits.CREDENTIAL_USES_REMEMBERED + 1):
+        assert memory.take_due((number, "secret", ""), now=NOW) == 1
+    assert memory.take_due((1, "secret", ""), now=NOW) == 0
+    assert memory.take_due((0, "secret", ""), now=NOW) == 1  # forgotten, so that it is written at once

@@ -13,6 +13,8 @@ from broker.console.expiries import list_expiries
 from broker.console.models import Operator
 from broker.events.catalogue import LOGIN_REFUSED, LOGIN_SUCCEEDED
 from broker.events.services import record
+from broker.registry import credential_values
+from broker.registry.cache import raise_version
 from broker.registry.models import ClientSecret
 from broker.traces.collector import Collector
 from broker.traces.models import Trace
@@ -25,6 +27,7 @@ from tests.factories import (
     make_resource,
     make_service,
 )
+from tests.fakes.certificates import make_certificate
 
 pytestmark = pytest.mark.django_db
 
@@ -110,6 +113,28 @@ def test_a_clients_secret_that_must_be_rotated_is_among_the_endings():
     client = make_client()
     ClientSecret.objects.filter(client=client).update(rotate_by=timezone.now().date() + timedelta(days=5))
     assert [(row.kind, row.owner) for row in list_expiries()] == [("client secret", client.client_id)]
+
+
+def test_certificates_and_dated_exceptions_of_clients_are_among_the_endings():
+    today = timezone.now().date()
+    client = make_client(
+        secret=None,
+        authentication="self_signed_tls_client_auth",
+        certificates=[credential_values.certificate(make_certificate())],
+    )
+    make_client(client_id="old", secret=None, token_endpoint_audience_until=today + timedelta(days=3))
+    assert [(row.kind, row.owner, row.days_left(timezone.now())) for row in list_expiries()] == [
+        ("client exception", "old", 3),
+        ("client certificate", client.client_id, 89),
+    ]
+
+
+def test_a_clients_secret_that_ended_is_listed_for_a_week():
+    client = make_client()
+    for days, count in ((1, 1), (8, 0)):
+        ClientSecret.objects.filter(client=client).update(expires_at=timezone.now() - timedelta(days=days))
+        raise_version()
+        assert len(list_expiries()) == count
 
 
 def test_what_nobody_owns_is_named():

@@ -53,8 +53,6 @@ def client_form(**fields: Any) -> dict[str, Any]:
         "id_token_algorithm": "RS256",
         "enforcement": "enforce",
         "redirect_lines": "https://crm.acme.example/callback",
-        "secrets-TOTAL_FORMS": "0",
-        "secrets-INITIAL_FORMS": "0",
     } | fields
 
 
@@ -194,8 +192,10 @@ def test_a_further_secret_is_asked_for_and_then_shown_and_the_older_one_can_be_e
     client = make_client()
     page = f"/admin/registry/client/{client.pk}"
 
-    asked = console.get(f"{page}/give-secret/")
-    (secret,) = re.findall(r"cs_[\w-]{43}", console.post(f"{page}/give-secret/").content.decode())
+    asked = console.get(f"{page}/rotate-secret/")
+    (secret,) = re.findall(
+        r"cs_[\w-]{43}", console.post(f"{page}/rotate-secret/", {"overlap_days": 30}).content.decode()
+    )
     check_secret(Client.objects.get(pk=client.pk), CLIENT_SECRET)
     console.post(f"{page}/end-older-secrets/")
 
@@ -246,7 +246,7 @@ def test_nothing_is_deleted_by_hand(console: Browser) -> None:
     assert Client.objects.exists()
 
 
-@pytest.mark.parametrize("page", ["change/", "retire/", "give-secret/", "end-older-secrets/"])
+@pytest.mark.parametrize("page", ["change/", "retire/", "rotate-secret/", "end-older-secrets/"])
 def test_a_viewer_changes_nothing(viewer_console: Browser, page: str) -> None:
     client = make_client()
 

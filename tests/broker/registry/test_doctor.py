@@ -118,3 +118,26 @@ def test_a_finding_names_ten_and_counts_the_rest() -> None:
         make_application(slug=f"bare{number:02}")
 
     assert find("applications").text.endswith("bare09 and 2 more")
+
+
+def test_a_client_without_its_means_is_spoken_of() -> None:
+    make_client(client_id="nightly", kind="service", authentication="private_key_jwt", secret=None)
+    finding = find("client credentials")
+    assert (finding.level, "nightly" in finding.text) == ("warning", True)
+
+
+def test_certificates_that_nobody_passes_on_are_a_fault(settings: Any) -> None:
+    make_client(client_id="nightly", kind="service", authentication="tls_client_auth", tls={"san_dns": "n.example"})
+    assert find("client credentials").level == "fault"
+    settings.CLIENT_CERTIFICATE_HEADER = "Client-Cert"
+    assert find("client credentials").level == "ok"
+
+
+def test_a_credential_that_ends_soon_is_spoken_of() -> None:
+    client = make_client(client_id="nightly", kind="service")
+    assert find("client credentials").level == "ok"
+    client.secrets.update(expires_at=timezone.now() + timedelta(days=29))
+    finding = find("client credentials")
+    assert (finding.level, "nightly" in finding.text) == ("warning", True)
+    client.secrets.update(expires_at=timezone.now() - timedelta(days=1))
+    assert find("client credentials").level == "ok"
