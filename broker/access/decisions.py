@@ -85,6 +85,11 @@ def hash_of(kind: str, identifier: str) -> str:
     return crypto.keyed_hash(json.dumps([kind, identifier]), purpose=PURPOSE)
 
 
+def hashes_of(kind: str, identifier: str) -> list[str]:
+    """`hash_of` under every key that is still there: for finding what was kept under an older one."""
+    return crypto.keyed_hashes(json.dumps([kind, identifier]), purpose=PURPOSE)
+
+
 def forget_expired(*, now: datetime) -> int:
     """Delete the decisions past their retention. Returns how many."""
     _, counts = Decision.objects.filter(at__lt=now - limits.DECISION_RETENTION).delete()

@@ -35,6 +35,13 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("Grants", "receipt_long", "tokens.Grant"),
         ("Keys", "vpn_key", "keys.SigningKey"),
     ),
+    "Access": (
+        ("Policies", "policy", "access.Policy"),
+        ("Policy versions", "history", "access.PolicyVersion"),
+        ("Policy sets", "inventory_2", "access.PolicySet"),
+        ("What policies speak of", "schema", "access.PolicySchema"),
+        ("Decisions", "gavel", "access.Decision"),
+    ),
     "Evidence": (
         ("Events", "menu_book", "events.Event"),
         ("Seals", "verified", "events.Seal"),
