@@ -239,6 +239,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat")
 CELERY_BEAT_SCHEDULE = {
     "seal-events": {"task": "broker.events.tasks.seal_events", "schedule": limits.EVENT_SEAL_INTERVAL / 2},
     "rotate-keys": {"task": "broker.keys.tasks.rotate_keys", "schedule": 3600.0},
+    "forget-remote-keys": {"task": "broker.keys.tasks.forget_remote_keys", "schedule": 86400.0},
     "refresh-discoveries": {"task": "broker.registry.tasks.refresh_discoveries", "schedule": 600.0},
     "tend-credentials": {"task": "broker.registry.tasks.tend_credentials", "schedule": 3600.0},
     "refresh-workloads": {"task": "broker.registry.tasks.refresh_workloads", "schedule": 3600.0},

@@ -46,6 +46,15 @@ def remote_keys(
     return tuple(open_jwk(key) for key in row.keys if key["kid"] == unverified_kid)
 
 
+def forget_unused(*, now: datetime) -> int:
+    """Delete the sets that nobody asked for while their keys were still believed: their issuers are gone.
+
+    Returns how many.
+    """
+    deleted, _ = RemoteKeySet.objects.filter(asked_at__lt=now - limits.REMOTE_KEYS_KEEP).delete()
+    return deleted
+
+
 def _is_fresh(row: RemoteKeySet, *, now: datetime) -> bool:
     return row.fetched_at is not None and now - row.fetched_at < limits.REMOTE_KEYS_FRESH
 

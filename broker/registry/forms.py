@@ -36,6 +36,9 @@ class PartyForm(forms.ModelForm):
                 raise ValidationError(str(error)) from error
         return cleaned
 
+    def validate_constraints(self) -> None:
+        """Nothing: the rehearsal has judged them, and says in words what is wrong."""
+
     def entered(self, *names: str) -> dict[str, Any]:
         """The entered values under these names; the slug and what else is read-only is not among them."""
         return {name: self.cleaned_data[name] for name in names if name in self.cleaned_data}

@@ -62,6 +62,15 @@ class PartyAdmin(ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:  # noqa: ARG002 - Django's signature
         return (*self.fixed, *self.shown) if obj is not None else ()
 
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> Any:
+        """The form's page. What somebody else took after the rehearsal, a second rehearsal refuses on the form."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except BadValue:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
     def save_model(self, request: HttpRequest, obj: Any, form: PartyForm, change: bool) -> None:  # noqa: ARG002, FBT001 - Django's signature
         """Through the service. The form has rehearsed it, so what is refused here changed in between."""
         obj.pk = form.register().pk

@@ -41,7 +41,11 @@ def save(request: HttpRequest) -> HttpResponse:
     form = ConnectionForm(request.POST, found=found, actor=operator_actor(request))
     if not form.is_valid():
         return _preview(request, form)
-    identity_provider = form.save()
+    try:
+        identity_provider = form.save()
+    except BadValue as error:
+        form.add_error(None, str(error))
+        return _preview(request, form)
     messages.success(request, f"{identity_provider} is registered and not enabled yet. Test it now.")
     return HttpResponseRedirect(reverse("test_connection", args=[identity_provider.slug]))
 

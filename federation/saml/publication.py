@@ -79,15 +79,16 @@ def write_identity_provider(
     """Our signed EntityDescriptor towards all applications, as UTF-8 XML in the schema's order.
 
     `scopes` are the domains whose scoped attributes we assert: strict applications drop all others without a word.
-    Certificates are DER; several are a rollover. Whether requests have to be signed is each application's own matter,
-    so that it is not wanted of all.
+    Certificates are DER; several are a rollover. Whether requests have to be signed is each application's own matter:
+    nothing is said of it. That means the same as WantAuthnRequestsSigned="false" (SAML metadata 2.4.3), on which
+    python3-saml would stop signing although its own metadata declares it; "true" would be asked of those who hold no
+    key.
     """
     descriptor = md.EntityDescriptor(
         entity_id=entity_id,
         id=_stable_id(entity_id),
         idpsso_descriptor=md.IDPSSODescriptor(
             protocol_support_enumeration=SAMLP,
-            want_authn_requests_signed="false",
             extensions=_scopes(scopes),
             key_descriptor=[_key_descriptor(one, "signing") for one in signing_certificates],
             name_id_format=[md.NameIDFormat(text=one) for one in name_id_formats],

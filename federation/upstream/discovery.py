@@ -1,11 +1,13 @@
 """Reading an OpenID provider's discovery document: what we will rely on is judged here, once, before it is stored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from broker.keys.jose import FITS
 from broker.keys.strict_json import NotStrictJson, read_object
-from broker.outgoing import LOOPBACK, is_allowed
+from broker.outgoing import LOOPBACK, Address, is_allowed
 from broker.registry.openid import Discovery, DiscoveryReading
 from broker.registry.values import BadValue, web_address
 
@@ -52,9 +54,17 @@ def _address(document: Mapping[str, Any], name: str) -> str:
         raise BadValue(f"{name}: {error}") from error
     if "#" in value:
         raise BadValue(f"{name}: {value!r} has a fragment")
-    if value.startswith("http:") and not any(is_allowed(address) for address in LOOPBACK):
-        raise BadValue(f"{name}: {value!r} must begin with https:// (this machine is not among the allowed networks)")
+    if value.startswith("http:") and not any(is_allowed(address) for address in _addresses(value)):
+        raise BadValue(f"{name}: {value!r} must begin with https:// (its address is not in an allowed network)")
     return value
+
+
+def _addresses(url: str) -> Sequence[Address]:
+    """Where a host of this machine is: at its own address, or under its name at any of the usual ones."""
+    try:
+        return [ip_address(urlsplit(url).hostname or "")]
+    except ValueError:
+        return LOOPBACK
 
 
 def _texts(document: Mapping[str, Any], name: str, *, default: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ from broker.registry.registering.changes import (
     record_changed,
     record_created,
     record_retired,
+    save_new,
 )
 from broker.registry.registering.clients import retire_client
 from broker.registry.values import BadValue
@@ -46,7 +47,7 @@ def create_application(slug: str, *, actor: Actor, **fields: Unpack[ApplicationF
     """Register an application, without any face yet. Raises BadValue."""
     application = Application(slug=values.slug(slug), created_at=timezone.now(), **{"name": slug} | fields)
     _check(application)
-    application.save()
+    save_new(application)
     record_created("application", slug, actor=actor, fields=fields, application=slug)
     return application
 
@@ -91,7 +92,7 @@ def create_service_provider(
     entity_id = metadata.read_service_provider(fields["metadata"]).entity_id
     face = ServiceProvider(application=application, entity_id=entity_id, **fields)
     check_row(face)
-    face.save()
+    save_new(face)
     after = {"entity_id": entity_id, **fields}
     record_created("service_provider", entity_id, actor=actor, fields=after, application=application.slug)
     return face

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import models
+from django.db import IntegrityError, models, transaction
 
 from broker.actors import Actor
 from broker.events import catalogue
@@ -44,7 +44,9 @@ def check_row(row: models.Model) -> None:
     """
     unchecked = {field.name for field in row._meta.fields if isinstance(field, models.JSONField)}
     try:
-        row.full_clean(exclude=unchecked)
+        row.full_clean(exclude=unchecked, validate_constraints=False)
+        for constraint in row._meta.constraints:
+            _check_constraint(row, constraint, unchecked=unchecked)
     except ValidationError as error:
         raise BadValue(
             "; ".join(
@@ -52,6 +54,26 @@ def check_row(row: models.Model) -> None:
                 for name, texts in error.message_dict.items()
             )
         ) from error
+
+
+def _check_constraint(row: models.Model, constraint: models.BaseConstraint, *, unchecked: set[str]) -> None:
+    """Raise ValidationError when the constraint is broken, in words where it is that another row is the same."""
+    try:
+        constraint.validate(type(row), row, exclude=unchecked)
+    except ValidationError as error:
+        if not isinstance(constraint, models.UniqueConstraint):
+            raise ValidationError({NON_FIELD_ERRORS: error.messages}) from error
+        names = " and ".join(constraint.fields)
+        raise ValidationError({NON_FIELD_ERRORS: [f"one with the same {names} is registered already"]}) from error
+
+
+def save_new(row: models.Model) -> None:
+    """Save a row that was checked. Raises BadValue when somebody else has taken its name in between."""
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError as error:
+        raise BadValue("somebody else has just registered one of the same name") from error
 
 
 def record_created(kind: str, key: str, *, actor: Actor, fields: Mapping[str, Any], **where: str) -> None:

@@ -16,6 +16,7 @@ from broker.registry.registering.changes import (
     record_changed,
     record_created,
     record_retired,
+    save_new,
 )
 from broker.registry.values import BadValue
 
@@ -53,7 +54,7 @@ def create_client(client_id: str, *, kind: Client.Kind, actor: Actor, **fields: 
     client = Client(client_id=values.own_client_id(client_id), kind=kind, created_at=now, **columns)
     _check(client)
     _date_credentials(client, now=now)
-    client.save()
+    save_new(client)
     record_created("client", client_id, actor=actor, fields={"kind": kind} | _told(columns), **_where(client))
     return client
 

@@ -17,6 +17,7 @@ from broker.registry.registering.changes import (
     record_changed,
     record_created,
     record_retired,
+    save_new,
 )
 from broker.registry.registering.openid_providers import (
     BY_SECRET,
@@ -105,7 +106,7 @@ def create_identity_provider(
     if secret is not None and seal_upstream_secret(identity_provider, secret):
         shown["client_secret"] = SHOWN_AFTER
     _check(identity_provider)
-    identity_provider.save()
+    save_new(identity_provider)
     _set_home_realm(identity_provider, domains or [])
     record_created("identity_provider", slug, actor=actor, fields=shown, connection=slug)
     return identity_provider

@@ -15,6 +15,7 @@ from broker.registry.registering.changes import (
     record_changed,
     record_created,
     record_retired,
+    save_new,
 )
 from broker.registry.values import BadValue
 
@@ -35,7 +36,7 @@ def create_organisation(slug: str, *, actor: Actor, **fields: Unpack[Organisatio
     columns, domains = _split(fields)
     organisation = Organisation(slug=values.slug(slug), created_at=timezone.now(), **{"name": slug} | columns)
     check_row(organisation)
-    organisation.save()
+    save_new(organisation)
     _set_domains(organisation, domains or [], actor=actor)
     record_created("organisation", slug, actor=actor, fields=fields)
     return organisation

@@ -16,6 +16,7 @@ from broker.registry.registering.changes import (
     record_changed,
     record_created,
     record_retired,
+    save_new,
 )
 from broker.registry.values import BadValue
 
@@ -38,7 +39,7 @@ def create_resource(identifier: str, *, actor: Actor, **fields: Unpack[ResourceF
     columns, introspectors = _split(fields)
     resource = Resource(identifier=values.resource_identifier(identifier), **columns)
     check_row(resource)
-    resource.save()
+    save_new(resource)
     named = _set_introspectors(resource, introspectors or [])
     told = columns | {name: after for name, (_, after) in named.items()}
     record_created("resource", identifier, actor=actor, fields=told)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from broker import limits
 from broker.errors import BrokerError
-from broker.keys import remote
+from broker.keys import remote, tasks
 from broker.keys.jwk_set import read_jwk_set
 from broker.keys.models import RemoteKeySet
 from broker.keys.remote import remote_keys
@@ -54,6 +54,22 @@ def test_the_freshness_and_the_interval_are_five_minutes_together():
     assert timedelta(minutes=5) >= limits.REMOTE_KEYS_FRESH + limits.REMOTE_KEYS_ASK_INTERVAL
     assert timedelta(minutes=1) <= limits.REMOTE_KEYS_ASK_INTERVAL
     assert timedelta(hours=24) == limits.REMOTE_KEYS_KEEP
+
+
+def test_sets_that_nobody_uses_any_more_are_forgotten_and_fetched_again_when_somebody_does(provider):
+    find(provider)
+    assert remote.forget_unused(now=START + limits.REMOTE_KEYS_KEEP) == 0
+    assert find(provider, after=timedelta(hours=1)) == ["op-1"]
+    assert remote.forget_unused(now=START + limits.REMOTE_KEYS_KEEP + timedelta(minutes=59)) == 0
+    assert remote.forget_unused(now=START + limits.REMOTE_KEYS_KEEP + timedelta(minutes=61)) == 1
+    assert not RemoteKeySet.objects.exists()
+    assert find(provider, after=timedelta(days=3)) == ["op-1"]
+
+
+def test_the_scheduler_forgets_sets_that_nobody_uses(settings):
+    RemoteKeySet.objects.create(owner=OWNER, url="https://gone.example", asked_at=START - timedelta(days=2))
+    assert tasks.forget_remote_keys.name in {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
+    assert tasks.forget_remote_keys() == 1
 
 
 def test_a_hundred_unknown_kids_cost_one_fetch_a_minute(provider):

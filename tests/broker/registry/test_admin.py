@@ -19,6 +19,7 @@ from tests.factories import (
     make_organisation,
     make_person,
 )
+from tests.rivals import rival_saves_before
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "config"
 ACME = (SAMPLES / "acme.xml").read_text()
@@ -100,6 +101,20 @@ def test_what_the_service_refuses_is_an_error_of_the_form(console: Browser, fiel
     assert answer.status_code == 200
     assert text in answer.content.decode()
     assert not Organisation.objects.filter(name="Acme", slug__iexact="acme").exists()
+    assert not Event.objects.filter(type="party.created").exists()
+
+
+@pytest.mark.parametrize("insert", [1, 2])
+def test_a_name_that_another_operator_takes_meanwhile_is_an_error_of_the_form(console: Browser, insert: int) -> None:
+    form = {"slug": "crm", "name": "CRM", "kind": "crm", "owner": "", "home_url": "", "enabled": "on"}
+
+    with rival_saves_before(insert, "registry_application", lambda: make_application(slug="crm", name="Theirs")):
+        answer = console.post("/admin/registry/application/add/", form)
+
+    assert answer.status_code == 200
+    told = "has just registered one" if insert == 1 else "one with the same slug is registered already"
+    assert told in answer.content.decode()
+    assert Application.objects.get().name == "Theirs"
     assert not Event.objects.filter(type="party.created").exists()
 
 

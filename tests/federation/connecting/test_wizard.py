@@ -23,6 +23,7 @@ from tests.fakes.server import Server, saying, serving
 from tests.flows.conftest import fake_op
 from tests.flows.openid_stage import OpenIDCompany
 from tests.flows.stage import ATTRIBUTES, REDIRECT_URI, Browser, Company, answer_of
+from tests.rivals import rival_saves_before
 
 __all__ = ["console", "fake_op", "make_operator", "sign_in", "viewer_console"]
 pytestmark = pytest.mark.django_db
@@ -240,6 +241,20 @@ def test_what_a_service_refuses_is_an_error_of_the_form_and_nothing_is_saved(con
     assert Organisation.objects.count() == 1
     assert not Event.objects.filter(type__startswith="party.").exists()
     assert fake.entity_id in page.content.decode()
+
+
+@pytest.mark.parametrize("insert", [1, 2])
+def test_a_name_that_another_operator_takes_meanwhile_is_an_error_of_the_form(console, fake, insert):
+    other = make_organisation(slug="other", domains=())
+    form = fields_of(console.post(NEW, {"pasted": fake.metadata()}))
+    slug = form["slug"]
+    with rival_saves_before(
+        insert, "registry_identityprovider", lambda: make_identity_provider(slug=slug, organisation=other)
+    ):
+        page = console.post(SAVE, form)
+    assert page.status_code == 200
+    assert "has just registered" in page.content.decode()
+    assert IdentityProvider.objects.get().organisation == other
 
 
 def test_an_organisation_that_is_registered_keeps_its_domains_and_gets_the_new_ones(console, fake):

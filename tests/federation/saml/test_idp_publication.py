@@ -59,7 +59,7 @@ def test_each_scope_says_that_it_is_no_pattern() -> None:
 def test_that_requests_are_signed_is_not_wanted_of_everybody() -> None:
     descriptor = etree.fromstring(write()).find("md:IDPSSODescriptor", NS)
     assert descriptor is not None
-    assert descriptor.get("WantAuthnRequestsSigned") == "false"
+    assert "WantAuthnRequestsSigned" not in descriptor.attrib
 
 
 def test_there_is_room_for_the_domains_of_five_thousand_companies() -> None:

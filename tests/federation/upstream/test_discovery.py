@@ -103,6 +103,27 @@ def test_this_machine_is_accepted_where_the_operators_allow_it(settings):
         read(token_endpoint="http://localhost:9/token")
 
 
+@pytest.mark.parametrize(
+    ("network", "host", "is_accepted"),
+    [
+        ("127.0.19.0/24", "127.0.19.5", True),
+        ("127.0.19.0/24", "127.0.0.1", False),
+        ("127.0.19.0/24", "localhost", False),
+        ("127.0.0.1/32", "127.0.19.5", False),
+        ("::1/128", "[::1]", True),
+        ("::1/128", "idp.localhost", True),
+    ],
+)
+def test_of_this_machine_only_what_lies_in_an_allowed_network_is_accepted(settings, network, host, is_accepted):
+    settings.OUTGOING_NETWORKS = [network]
+    address = f"http://{host}:9/token"
+    if is_accepted:
+        assert read(token_endpoint=address).discovery.token_endpoint == address
+    else:
+        with pytest.raises(BadValue, match="allowed network"):
+            read(token_endpoint=address)
+
+
 def test_what_is_odd_is_said():
     oddities = read().oddities
     assert any("PKCE" in oddity for oddity in oddities)

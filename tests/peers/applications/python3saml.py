@@ -71,8 +71,9 @@ def own_settings(variant: str) -> dict[str, Any]:
 def settings(variant: str) -> dict[str, Any]:
     with urllib.request.urlopen(os.environ["IDP_METADATA"], timeout=10) as answer:
         broker = OneLogin_Saml2_IdPMetadataParser.parse(answer.read())
-    # Else what the broker prefers would replace what we decided: whether requests are signed, and the NameID's format.
-    broker = {"idp": broker["idp"]}
+    # Else the first NameID format that the broker offers would replace the one that we decided on. What its metadata
+    # says of signed requests stays in: it must not keep us from signing.
+    broker.pop("sp", None)
     return dict(OneLogin_Saml2_IdPMetadataParser.merge_settings(own_settings(variant), broker))
 
 
