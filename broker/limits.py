@@ -80,6 +80,15 @@ REFUSALS_TOLD_INTERVAL = timedelta(minutes=1)
 REFUSALS_WRITTEN = 100
 """Refusals of one address in a window that get an event and a trace of their own; what is above is counted."""
 
+# Management API
+API_PAGE = 200
+API_PAGE_DEFAULT = 50
+API_PARAMETER_CHARS = 500
+API_NUMBER = 2**63 - 1
+"""The greatest id that a cursor may name: no database has a greater one."""
+API_ANSWER_KEPT = timedelta(hours=24)
+"""How long an answer is given again under its Idempotency-Key."""
+
 # Lifetimes
 LOGIN_REQUEST_LIFETIME = timedelta(minutes=15)
 ARRIVAL_LIFETIME = timedelta(minutes=2)

@@ -699,6 +699,43 @@ CATALOGUE: tuple[Refusal, ...] = (
         _APP,
         "The subject_token names who acts or may act, or was exchanged too often; the trace says which.",
     ),
+    # The management API (broker/api)
+    Refusal(
+        "api.malformed", 400, "The body is not one JSON object.", _APP, "Send one object, no member twice, as UTF-8."
+    ),
+    Refusal("api.invalid", 400, "Something in the request cannot be.", _APP, "The errors say what and where."),
+    Refusal("api.not_found", 404, "There is no such thing.", _APP, "Look it up in its list."),
+    Refusal("api.media_type", 415, "The body is of another type.", _APP, "Send application/json."),
+    Refusal("api.not_acceptable", 406, "The answer is JSON, and it is not accepted.", _APP, "Accept application/json."),
+    Refusal("api.conflict", 409, "What is there does not allow this.", _APP, "The errors say why."),
+    Refusal(
+        "api.insufficient_scope",
+        403,
+        "The access token does not carry the needed scope.",
+        _APP,
+        "Ask for the scope that the API's document names; the client's flow has to allow it.",
+    ),
+    Refusal(
+        "api.precondition_required",
+        428,
+        "A change needs If-Match.",
+        _APP,
+        "Read it first, and send its ETag as If-Match.",
+    ),
+    Refusal(
+        "api.precondition_failed",
+        412,
+        "It has changed since it was read.",
+        _APP,
+        "Read it again, and decide anew.",
+    ),
+    Refusal(
+        "api.idempotency_key",
+        422,
+        "The Idempotency-Key cannot be used for this request.",
+        _APP,
+        "Use a new key for each request, of 1 to 200 printable characters.",
+    ),
     # JWTs of others and our own (broker/keys/jose.py)
     Refusal("jwt.malformed", 401, "The token is not a well-formed JWT.", _APP, "Send the token unchanged."),
     Refusal("jwt.too_large", 401, "The token is too large.", _APP, "Put fewer claims into the token."),

@@ -46,6 +46,8 @@ INSTALLED_APPS = [
     "broker.console.apps.AdminConfig",
     "axes",
     "csp",
+    "rest_framework",
+    "drf_spectacular",
     "broker.once",
     "broker.events",
     "broker.traces",
@@ -57,6 +59,7 @@ INSTALLED_APPS = [
     "broker.tokens",
     "broker.access",
     "broker.console",
+    "broker.api",
     "broker.operations",
     "federation.claims",
     "federation.downstream",
@@ -249,10 +252,35 @@ CELERY_BEAT_SCHEDULE = {
     "forget-traces": {"task": "broker.traces.tasks.forget", "schedule": 3600.0},
     "forget-sessions": {"task": "broker.sessions.tasks.forget", "schedule": 3600.0},
     "forget-tokens": {"task": "broker.tokens.tasks.forget", "schedule": 3600.0},
+    "forget-api-answers": {"task": "broker.api.tasks.forget", "schedule": 3600.0},
     "forget-decisions": {"task": "broker.access.tasks.forget", "schedule": 3600.0},
     "forget-login-requests": {"task": "federation.signon.tasks.forget", "schedule": 600.0},
     "forget-console": {"task": "broker.console.tasks.forget", "schedule": 3600.0},
     "prune-events": {"task": "broker.events.tasks.prune_events", "schedule": 86400.0},
+}
+
+# --- Management API -------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["broker.api.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["broker.api.authentication.RequiresScope"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["broker.api.parsing.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "broker.api.document.Schema",
+    "EXCEPTION_HANDLER": "broker.api.problems.answer_problem",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Countersign management API",
+    "DESCRIPTION": "What an operator does in the console, for programs. Refusals are problem details (RFC 9457).",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVERS": [{"url": BROKER_BASE_URL}],
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "EXTENSIONS_INFO": {},
+    "ENUM_NAME_OVERRIDES": {},
 }
 
 # --- Logging --------------------------------------------------------------------------------------------------------
@@ -301,6 +329,7 @@ structlog.configure(
 PROTECTED_RESOURCES = {
     "oauth/userinfo": ("openid", "profile", "email", "groups"),
     "access": ("access.evaluate",),
+    "api/v1": ("registry.read", "registry.write", "grants.read", "grants.revoke", "decisions.read"),
 }
 CLAIMS_RELEASER = "federation.claims.release.release_claims"
 SUBJECT_TOKEN_VERIFIERS = {

@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("federation.logout.urls")),  # /oauth/logout
     path("", include("broker.tokens.urls")),  # /oauth/token, /oauth/userinfo, discovery
     path("", include("broker.access.urls")),  # /access/v1/…, /.well-known/authzen-configuration
+    path("", include("broker.api.urls")),  # /api/v1/…, /api/schema
     path("", include("broker.keys.urls")),  # /oauth/jwks
     path("", include("broker.operations.urls")),  # /health/…, /metrics
 ]
