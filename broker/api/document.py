@@ -1,5 +1,6 @@
 """What the OpenAPI document says of every operation: its name, and the scope that it needs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -26,7 +27,8 @@ class Schema(AutoSchema):
 
     def get_auth(self) -> list[dict[str, Any]]:
         """The scope that the view names for the method."""
-        return [{SCHEME: [self.view.scopes[self.method]]}]
+        scopes: Mapping[str, str] = getattr(self.view, "scopes", {})
+        return [{SCHEME: [scopes[self.method]]}]
 
     def get_operation_id(self) -> str:
         """Method and view: `get_clients`, `patch_one_client`."""
