@@ -14,15 +14,17 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 
 from broker import limits
-from broker.access.authentication import authenticate_caller
+from broker.access.authentication import RESOURCE, SCOPE, authenticate_caller
 from broker.access.authzen import read_body
 from broker.access.callers import EnforcingClient
 from broker.access.errors import InvalidAccessRequest, Unauthenticated
 from broker.actors import Actor
 from broker.errors import BrokerError
 from broker.http import no_store, refusal_json, trace_id_of
+from broker.throttling import Budget, TooMany
 from broker.tokens.attempts import Attempt
-from broker.tokens.dpop import NONCE_HEADER
+from broker.tokens.dpop import NONCE_HEADER, fresh_nonce, read_proof
+from broker.tokens.protected_resources import metadata_address
 
 log = structlog.get_logger(__name__)
 REALM = "countersign"
@@ -32,43 +34,52 @@ _REQUEST_ID = re.compile(rf"[\x21-\x7e][\x20-\x7e]{{0,{limits.ACCESS_REQUEST_ID_
 AccessView = Callable[[Mapping[str, Any], EnforcingClient, Actor, datetime], dict[str, Any]]
 
 
-def answered(view: AccessView) -> Callable[[HttpRequest], HttpResponse]:
-    """Give a view the request's JSON and its verified caller, and answer with what it returns.
+def answered(budget: Budget) -> Callable[[AccessView], Callable[[HttpRequest], HttpResponse]]:
+    """Give a view the request's JSON and its verified caller, who spends of `budget`, and answer with what it returns.
 
     Whatever fails is an error status and never a decision: the one who enforces it denies.
     """
 
-    @csrf_exempt  # the caller proves itself in each request: there is no cookie that a foreign page could ride on
-    @wraps(view)
-    def run(request: HttpRequest) -> HttpResponse:
-        request_id = request.headers.get(REQUEST_ID_HEADER, "")
-        try:
-            _check_request_id(request_id)
-        except InvalidAccessRequest as error:
-            return _refusal(request, error)
-        response = _answer(view, request)
-        if request_id:
-            response[REQUEST_ID_HEADER] = request_id
-        return no_store(response)
+    def wrap(view: AccessView) -> Callable[[HttpRequest], HttpResponse]:
+        @csrf_exempt  # the caller proves itself in each request: there is no cookie that a foreign page could ride on
+        @wraps(view)
+        def run(request: HttpRequest) -> HttpResponse:
+            request_id = request.headers.get(REQUEST_ID_HEADER, "")
+            try:
+                _check_request_id(request_id)
+            except InvalidAccessRequest as error:
+                return _refusal(request, error)
+            response = _answer(view, request, budget)
+            if request_id:
+                response[REQUEST_ID_HEADER] = request_id
+            return no_store(response)
 
-    return run
+        return run
+
+    return wrap
 
 
-def _answer(view: AccessView, request: HttpRequest) -> HttpResponse:
+def _answer(view: AccessView, request: HttpRequest, budget: Budget) -> HttpResponse:
     if request.method != "POST":
         response = refusal_json(BrokerError("request.method"), trace_id=trace_id_of(request))
         response["Allow"] = "POST"
         return response
+    attempt = Attempt.of(request, "decision request", budget)
     try:
-        attempt = Attempt.of(request, "decision request")
         now = timezone.now()
         caller = authenticate_caller(request, attempt=attempt, now=now)
-        return JsonResponse(view(_read_body(request), caller, attempt.actor, now))
+        response = JsonResponse(view(_read_body(request), caller, attempt.actor, now))
     except BrokerError as error:
-        return _refusal(request, error)
+        response = _refusal(request, error)
     except DatabaseError as error:
         log.exception("database", error=type(error).__name__)
-        return _refusal(request, BrokerError("access.unavailable"))
+        response = _refusal(request, BrokerError("access.unavailable"))
+    for name, value in attempt.left.headers().items() if attempt.left else ():
+        response[name] = value
+    if read_proof(request):
+        # Whoever shows proofs always holds the next nonce (RFC 9449 section 8.2).
+        response[NONCE_HEADER] = fresh_nonce(now=timezone.now())
+    return response
 
 
 def _read_body(request: HttpRequest) -> Mapping[str, Any]:
@@ -90,7 +101,7 @@ def _check_request_id(request_id: str) -> None:
 
 
 def _refusal(request: HttpRequest, error: BrokerError) -> HttpResponse:
-    if not error.code.startswith("access."):
+    if not isinstance(error, TooMany) and not error.code.startswith("access."):
         # What is no refusal of this room's is the house's: a key that does not open, for instance.
         log.error("decision request", code=error.code)
         error = BrokerError("access.unavailable", detail=error.code)
@@ -100,13 +111,20 @@ def _refusal(request: HttpRequest, error: BrokerError) -> HttpResponse:
         "trace_id": trace_id_of(request),
     }
     response = JsonResponse(body, status=error.status)
-    if error.status == 401:
-        response["WWW-Authenticate"] = f'Basic realm="{REALM}", Bearer realm="{REALM}"'
-    if isinstance(error, Unauthenticated) and error.nonce:
-        response["WWW-Authenticate"] = f'DPoP realm="{REALM}", error="use_dpop_nonce"'
-        response[NONCE_HEADER] = error.nonce
-    if error.status == 403:
-        response["WWW-Authenticate"] = f'Bearer realm="{REALM}", error="insufficient_scope", scope="access.evaluate"'
-    if error.status == 503:
+    if isinstance(error, TooMany):
+        response["Retry-After"] = str(error.left.resets_in)
+    elif error.status == 503:
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    elif error.status in {401, 403}:
+        response["WWW-Authenticate"] = _challenge(error)
     return no_store(response)
+
+
+def _challenge(error: BrokerError) -> str:
+    """How to come instead (RFC 6750 section 3, RFC 9449 section 7.1, RFC 9728 section 5.1)."""
+    where = f'realm="{REALM}", resource_metadata="{metadata_address(RESOURCE)}"'
+    if error.status == 403:
+        return f'Bearer {where}, error="insufficient_scope", scope="{SCOPE}"'
+    if isinstance(error, Unauthenticated) and error.needs_nonce:
+        return f'DPoP {where}, error="use_dpop_nonce"'
+    return f'Basic realm="{REALM}", Bearer {where}'

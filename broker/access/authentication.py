@@ -9,28 +9,30 @@ from broker.access.callers import EnforcingClient, enforcing_client
 from broker.access.errors import Unauthenticated
 from broker.errors import BrokerError
 from broker.registry.models import Client
+from broker.throttling import TooMany
 from broker.tokens.attempts import Attempt
 from broker.tokens.bearer import BEARER, DPOP, read_presented_token
 from broker.tokens.client_auth import authenticate_client
-from broker.tokens.dpop import fresh_nonce
-from broker.tokens.errors import InsufficientScope, InvalidToken, OAuthError, UseNonce
+from broker.tokens.errors import InsufficientScope, InvalidToken, OAuthError, TooManyRequests, UseNonce
 from broker.tokens.liveness import read_live_token
 from broker.tokens.possession import check_possession
 from broker.tokens.requests import ClientRequest
 
 SCOPE = "access.evaluate"
+RESOURCE = "access"
+"""As settings.PROTECTED_RESOURCES names it."""
 
 
 def audience() -> str:
     """The resource for which a token for the decision endpoints is issued (RFC 8707)."""
-    return f"{settings.BROKER_BASE_URL}/access"
+    return f"{settings.BROKER_BASE_URL}/{RESOURCE}"
 
 
 def authenticate_caller(request: HttpRequest, *, attempt: Attempt, now: datetime) -> EnforcingClient:
     """The client that asks, with what it may ask about.
 
-    Raises Unauthenticated, and BrokerError("access.insufficient_scope"). Who could not be authenticated is recorded
-    like a refusal at the token endpoint, with its reason.
+    Raises Unauthenticated, TooMany, and BrokerError(access.insufficient_scope, access.unavailable). Who could not be
+    authenticated is recorded like a refusal at the token endpoint, with its reason.
     """
     header = request.headers.get("Authorization", "")
     try:
@@ -42,8 +44,11 @@ def authenticate_caller(request: HttpRequest, *, attempt: Attempt, now: datetime
         attempt.save_refusal(error)
         if isinstance(error, InsufficientScope):
             raise BrokerError("access.insufficient_scope", expected=error.expected, actual=error.actual) from error
-        nonce = fresh_nonce(now=now) if isinstance(error, UseNonce) else ""
-        raise Unauthenticated(error.reason, nonce=nonce) from error
+        if isinstance(error, TooManyRequests):
+            raise TooMany(error.left) from error
+        if error.status == 503:
+            raise BrokerError("access.unavailable", detail=error.reason) from error
+        raise Unauthenticated(error.reason, needs_nonce=isinstance(error, UseNonce)) from error
     return enforcing_client(client)
 
 

@@ -15,8 +15,8 @@ class InvalidAccessRequest(BrokerError):
 
 
 class Unauthenticated(BrokerError):
-    """The caller did not prove which client it is; why stands in the book. `nonce` is for its next DPoP proof."""
+    """The caller did not prove which client it is; why stands in the book. Or only a nonce of ours was missing."""
 
-    def __init__(self, reason: str, *, nonce: str = "") -> None:
+    def __init__(self, reason: str, *, needs_nonce: bool = False) -> None:
         super().__init__("access.unauthenticated", detail=reason)
-        self.nonce = nonce
+        self.needs_nonce = needs_nonce

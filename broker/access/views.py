@@ -18,17 +18,21 @@ from broker.access.metadata import describe_decision_point
 from broker.access.search import run_search
 from broker.access.services import decide, decide_many
 from broker.actors import Actor
+from broker.throttling import Budget
 
 Body = Mapping[str, Any]
+DECISIONS = Budget("decisions", limits.DECISION_REQUESTS)
+SEARCHES = Budget("searches", limits.SEARCH_REQUESTS)
+"""A search looks at a thousand times as much."""
 
 
-@answered
+@answered(DECISIONS)
 def evaluation(body: Body, caller: EnforcingClient, actor: Actor, now: datetime) -> dict[str, Any]:
     """POST /access/v1/evaluation (AuthZEN section "Access Evaluation API")."""
     return _decide_one(authzen.read_evaluation(body), caller, actor, now)
 
 
-@answered
+@answered(DECISIONS)
 def evaluations(body: Body, caller: EnforcingClient, actor: Actor, now: datetime) -> dict[str, Any]:
     """POST /access/v1/evaluations (AuthZEN section "Access Evaluations API")."""
     asked = authzen.read_evaluations(body)
@@ -39,19 +43,19 @@ def evaluations(body: Body, caller: EnforcingClient, actor: Actor, now: datetime
     return authzen.write_batch(asked, decided)
 
 
-@answered
+@answered(SEARCHES)
 def search_subject(body: Body, caller: EnforcingClient, actor: Actor, now: datetime) -> dict[str, Any]:
     """POST /access/v1/search/subject (AuthZEN section "Subject Search API")."""
     return _search(Sought.SUBJECT, body, caller, actor, now)
 
 
-@answered
+@answered(SEARCHES)
 def search_resource(body: Body, caller: EnforcingClient, actor: Actor, now: datetime) -> dict[str, Any]:
     """POST /access/v1/search/resource (AuthZEN section "Resource Search API")."""
     return _search(Sought.RESOURCE, body, caller, actor, now)
 
 
-@answered
+@answered(SEARCHES)
 def search_action(body: Body, caller: EnforcingClient, actor: Actor, now: datetime) -> dict[str, Any]:
     """POST /access/v1/search/action (AuthZEN section "Action Search API")."""
     return _search(Sought.ACTION, body, caller, actor, now)

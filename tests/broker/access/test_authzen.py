@@ -16,6 +16,7 @@ from broker.access.models import Decision
 from broker.actors import SYSTEM
 from broker.events.models import Event
 from broker.registry.cache import raise_version
+from broker.throttling import throttle
 from tests.broker.access.gateway import Gateway, action, entity, make_gateway
 from tests.broker.tokens.desk import basic
 from tests.factories import CLIENT_SECRET, make_application, make_client, make_person
@@ -93,7 +94,7 @@ def test_who_proves_nothing_learns_nothing(gateway, path, authorization):
     answer = gateway.ask(path, ASKED, headers={"Authorization": authorization})
     refused(answer, 401, "access.unauthenticated")
     assert "Basic" in answer["WWW-Authenticate"]
-    assert "Bearer" in answer["WWW-Authenticate"]
+    assert 'Bearer realm="countersign", resource_metadata="' in answer["WWW-Authenticate"]
 
 
 def test_a_wrong_secret_and_an_unknown_client_get_the_same_answer(gateway):
@@ -104,6 +105,7 @@ def test_a_wrong_secret_and_an_unknown_client_get_the_same_answer(gateway):
 
 
 def test_a_refused_caller_is_in_the_book_with_the_reason(gateway):
+    gateway.http = Http(REMOTE_ADDR="192.0.2.77")  # refusals of one address are counted, not written, in a flood
     gateway.evaluate(**ASKED, headers={"Authorization": basic("nobody", "wrong" * 10)})
     event = Event.objects.filter(type="token.refused").latest("pk")
     assert event.details["reason"] == "unknown_client"
@@ -129,6 +131,33 @@ def test_a_credential_in_the_body_or_the_address_is_none(gateway):
     body = {**ASKED, "client_id": gateway.client.client_id, "client_secret": CLIENT_SECRET}
     path = f"/access/v1/evaluation?client_id={gateway.client.client_id}&client_secret={CLIENT_SECRET}"
     refused(gateway.ask(path, body, headers={"Authorization": ""}), 401, "access.unauthenticated")
+
+
+@pytest.fixture
+def _small_share(monkeypatch):
+    """This process has two permits of each budget of searches, and forty of decisions."""
+    monkeypatch.setattr(throttle, "_share", lambda: limits.SEARCH_REQUESTS // 2)
+    monkeypatch.setattr(throttle, "_lease", None)
+    with time_machine.travel(timezone.now(), tick=False):
+        yield
+
+
+@pytest.mark.usefixtures("_small_share")
+def test_a_client_that_hammers_gets_no_decision_and_is_told_when_to_come_back(gateway):
+    share = limits.DECISION_REQUESTS // (limits.SEARCH_REQUESTS // 2)
+    answers = [gateway.evaluate(**ASKED) for _ in range(share + 1)]
+    assert {answer.status_code for answer in answers[:-1]} == {200}
+    assert answers[0]["RateLimit"].startswith(f'"decisions";r={share - 1};')
+    refused(answers[-1], 429, "request.too_many")
+    assert 1 <= int(answers[-1]["Retry-After"]) <= limits.THROTTLE_WINDOW_SECONDS
+    assert make_gateway().evaluate(**ASKED).status_code == 200, "another client has a budget of its own"
+
+
+@pytest.mark.usefixtures("_small_share")
+def test_searches_have_a_smaller_budget_of_their_own(gateway):
+    asked = {"subject": ALICE, "action": READ, "resource": {"type": "record"}}
+    assert [gateway.search("resource", **asked).status_code for _ in range(3)] == [200, 200, 429]
+    assert gateway.evaluate(**ASKED).status_code == 200
 
 
 # --- About what -------------------------------------------------------------------------------------------------------
