@@ -1,6 +1,7 @@
 """A broker in processes of its own on PostgreSQL and Redis, and what stands where a test client would."""
 
 import base64
+import copy
 import os
 import secrets
 import signal
@@ -107,6 +108,19 @@ class Broker:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+    def beside(self, folder: Path) -> "Broker":
+        """Another of the same installation, with a port of its own: it shares its database, keys and seal log."""
+        other = copy.copy(self)
+        other.port, other.folder, other._process = free_port(), folder, None
+        other._environment = {**self._environment, "BROKER_VAR": str(folder), "BROKER_SEAL_LOG": str(self.seal_log)}
+        return other
+
+    def kill(self) -> None:
+        """End every process of it without a warning."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def wait_until(self, is_so: Callable[[], bool], *, what: str) -> None:
         """Return once `is_so`. Fails when the broker ended, or after `READY_SECONDS`."""
