@@ -381,5 +381,6 @@ DOCTOR_CHECKS = [
     "broker.events.doctor.check_book",
     "broker.keys.doctor.check_keys",
     "broker.registry.doctor.check_parties",
+    "broker.access.doctor.check_policies",
     "broker.console.doctor.check_operators",
 ]

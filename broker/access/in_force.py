@@ -2,15 +2,19 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+import structlog
 
 from broker import limits
 from broker.access.builtin import SLUG, builtin_source
 from broker.access.models import PolicySet, PolicyVersion
 from broker.access.policy import CompiledSet, Rule, compile_rules, read_rules
+from broker.access.source import BadPolicy
 from broker.registry.cache import parties
 
+log = structlog.get_logger(__name__)
 VERSIONS_REMEMBERED = 3_000
 Members = Mapping[str, str]
 """{id of a version, as JSON has it: its digest}"""
@@ -31,6 +35,8 @@ class InForce:
     policy_set: PolicySet
     compiled: CompiledSet
     candidates: tuple[Candidate, ...]
+    fault: str = ""
+    """Why the set cannot be asked; then everything is denied."""
 
 
 def policies_in_force() -> InForce:
@@ -121,8 +127,20 @@ def _are_alike(one: PolicySet, other: PolicySet) -> bool:
 
 
 def _compile(policy_set: PolicySet) -> InForce:
+    try:
+        compiled = compile_set(policy_set)
+    except BadPolicy as error:
+        log.exception("policies", policy_set=policy_set.number)
+        return InForce(policy_set, CompiledSet((), number=policy_set.number), (), fault=str(error))
+    return InForce(policy_set, compiled, tuple(_candidates(policy_set)))
+
+
+def _candidates(policy_set: PolicySet) -> Iterator[Candidate]:
     wanted = list(policy_set.candidates)[: limits.SHADOWS_PER_DECISION]
     versions = PolicyVersion.objects.filter(pk__in=wanted).select_related("policy") if wanted else ()
-    by_id = {version.pk: version for version in versions}
-    candidates = [Candidate(pk, compile_candidate(policy_set, by_id[pk])) for pk in wanted if pk in by_id]
-    return InForce(policy_set, compile_set(policy_set), tuple(candidates))
+    for version in sorted(versions, key=lambda one: wanted.index(one.pk)):
+        try:
+            yield Candidate(version.pk, compile_candidate(policy_set, version))
+        except BadPolicy:
+            # What is only tried must not stand in the way of what is in force.
+            log.exception("candidate", version=version.pk)

@@ -82,26 +82,29 @@ def judge_many(evaluations: Sequence[Evaluation], *, caller: Caller, now: dateti
     """The verdicts that `decide_many` would give, kept nowhere: a search looks at many and tells of a few."""
     in_force = policies_in_force()
     known = load_slices(evaluations)
-    return [_ask(evaluation, known, in_force.compiled, caller=caller)[1] for evaluation in evaluations]
+    return [_ask(evaluation, known, in_force, caller=caller)[1] for evaluation in evaluations]
 
 
 def _judge(evaluation: Evaluation, known: Slices, in_force: InForce, *, caller: Caller) -> Judged:
-    question, verdict = _ask(evaluation, known, in_force.compiled, caller=caller)
+    question, verdict = _ask(evaluation, known, in_force, caller=caller)
     is_known = (evaluation.subject.type, evaluation.subject.id) in known
     shadows = _try_candidates(question, in_force) if question else ()
     return Judged(evaluation, question, verdict, is_known, shadows)
 
 
 def _ask(
-    evaluation: Evaluation, known: Slices, compiled: CompiledSet, *, caller: Caller
+    evaluation: Evaluation, known: Slices, in_force: InForce, *, caller: Caller
 ) -> tuple[Question | None, Verdict]:
+    number = in_force.compiled.number
     if not caller.may_ask(evaluation.resource):
-        return None, Verdict(decision=False, errors=(NOT_OWN,), policy_version=compiled.number)
+        return None, Verdict(decision=False, errors=(NOT_OWN,), policy_version=number)
+    if in_force.fault:
+        return None, Verdict(decision=False, errors=(in_force.fault,), policy_version=number)
     try:
         question = write_question(evaluation, known)
     except Unreadable as error:
-        return None, Verdict(decision=False, errors=(str(error),), policy_version=compiled.number)
-    return question, evaluate(compiled, question)
+        return None, Verdict(decision=False, errors=(str(error),), policy_version=number)
+    return question, evaluate(in_force.compiled, question)
 
 
 def _try_candidates(question: Question, in_force: InForce) -> tuple[Shadow, ...]:

@@ -18,6 +18,11 @@ from django.utils import timezone
 from pydantic import SecretStr
 
 from broker import env, limits, outgoing
+from broker.access import decisions
+from broker.access.models import Decision, Flip
+from broker.access.names import Unreadable, cedar_record
+from broker.access.policy import read_rules
+from broker.access.registering import try_version
 from broker.actors import SYSTEM, Actor, ActorKind
 from broker.approvals.services import approve
 from broker.client_certificate import open_certificate
@@ -50,6 +55,7 @@ from broker.tokens.services import forget_ended
 from broker.tokens.verification import verify_id_token_hint
 from broker.traces.collector import Collector
 from federation.logout.requests import OWN_WISH, open_request, seal_request
+from tests.broker.access import house
 from tests.broker.access.gateway import action, entity, make_gateway
 from tests.broker.tokens.desk import Desk
 from tests.factories import make_client, make_flow, make_resource, make_service
@@ -599,3 +605,66 @@ def test_a_process_remembers_the_uses_of_its_greatest_number_of_credentials():
         assert memory.take_due((number, "secret", ""), now=NOW) == 1
     assert memory.take_due((1, "secret", ""), now=NOW) == 0
     assert memory.take_due((0, "secret", ""), now=NOW) == 1  # forgotten, so that it is written at once
+
+
+# --- Policies and decisions -----------------------------------------------------------------------------------------
+def rules_are_read(source):
+    return passes(lambda: read_rules(source, policy="p"))
+
+
+def test_a_policys_text_has_its_greatest_size():
+    rule = "permit(principal, action, resource);"
+    assert rules_are_read(rule + " " * (limits.POLICY_BYTES - len(rule)))
+    assert not rules_are_read(rule + " " * (limits.POLICY_BYTES - len(rule) + 1))
+
+
+def test_a_policy_has_its_greatest_number_of_statements():
+    assert rules_are_read("permit(principal, action, resource);" * limits.POLICY_STATEMENTS)
+    assert not rules_are_read("permit(principal, action, resource);" * (limits.POLICY_STATEMENTS + 1))
+
+
+def test_a_statement_has_its_greatest_depth_of_brackets_and_number_of_operators():
+    def nested(depth):
+        return f"permit(principal, action, resource) when {{ {'(' * depth}true{')' * depth} }};"
+
+    assert rules_are_read(nested(limits.POLICY_DEPTH - 1))
+    assert not rules_are_read(nested(limits.POLICY_DEPTH))
+    # Nine clauses of at most that many between them, since the engine itself takes fewer in one.
+    clauses = [limits.POLICY_OPERATORS // 9 - 1] * 9
+
+    def chained(further):
+        whens = " ".join(f"when {{ {' && '.join(['true'] * (count + 1))} }}" for count in clauses)
+        missing = limits.POLICY_OPERATORS - sum(clauses) - len(clauses) - 1
+        return (
+            f"permit(principal, action, resource) {whens} when {{ {' && '.join(['true'] * (missing + further + 1))} }};"
+        )
+
+    assert rules_are_read(chained(0))
+    assert not rules_are_read(chained(1))
+
+
+def test_what_a_caller_sends_has_its_greatest_depth():
+    value = "x"
+    for _ in range(limits.ACCESS_VALUE_DEPTH - 1):
+        value = {"a": value}
+    assert cedar_record({"a": value})
+    with pytest.raises(Unreadable):
+        cedar_record({"a": {"a": value}})
+
+
+@pytest.mark.django_db
+def test_so_many_candidates_are_tried_beside_a_decision():
+    house.settle()
+    for _ in range(limits.SHADOWS_PER_DECISION + 1):
+        try_version(house.draft('permit(principal, action == Action::"read", resource is record);'), actor=house.ADA)
+    house.ask()
+    assert Flip.objects.count() == limits.SHADOWS_PER_DECISION
+
+
+@pytest.mark.django_db
+def test_a_decision_is_kept_for_its_time():
+    house.settle()
+    house.ask()
+    at = Decision.objects.get().at
+    assert decisions.forget_expired(now=at + limits.DECISION_RETENTION) == 0
+    assert decisions.forget_expired(now=at + limits.DECISION_RETENTION + timedelta(seconds=1)) == 1

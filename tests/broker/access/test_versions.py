@@ -9,8 +9,9 @@ from django.utils import timezone
 from broker import limits
 from broker.access.activation import request_activation, request_retirement
 from broker.access.declaring import change_schema, current_schema
+from broker.access.doctor import check_policies
 from broker.access.in_force import policies_in_force
-from broker.access.models import Policy, PolicySchema, PolicySet, PolicyVersion
+from broker.access.models import Decision, Policy, PolicySchema, PolicySet, PolicyVersion
 from broker.access.registering import (
     add_version,
     change_policy,
@@ -25,8 +26,10 @@ from broker.approvals.models import Approval
 from broker.approvals.services import approve, refuse
 from broker.errors import BrokerError
 from broker.events.models import Event
+from broker.registry.cache import raise_version
 from broker.registry.values import BadValue
-from tests.broker.access.house import ADA, BOB, PERSON, SCHEMA, draft, in_force, out_of_force, permits, reread
+from tests.broker.access.house import ADA, BOB, PERSON, SCHEMA, ask, draft, in_force, out_of_force, permits, reread
+from tests.factories import make_application, make_person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("settled")]
 
@@ -309,3 +312,44 @@ def test_a_thousand_rules_of_which_one_hundred_can_concern(monkeypatch):
     assert not permits(("user", "p100"))
     assert permits(("user", "p899"), "write", ("invoice", "1"))
     assert len(policies_in_force().compiled.concerning("read", "record").rules) == 102, "with the two built in"
+
+
+# --- A set that cannot be asked --------------------------------------------------------------------------------------
+def spoil(version):
+    """What only another version of the product, or another hand, could do to a stored text."""
+    PolicyVersion.objects.filter(pk=version.pk).update(source="permit(", digest="0" * 64)
+    PolicySet.objects.update(members={str(version.pk): "0" * 64} if version.state == State.ACTIVE else {})
+    raise_version()
+
+
+def test_a_set_that_cannot_be_asked_denies_everything_and_the_doctor_says_so():
+    version = in_force(READ)
+    assert check_policies()[0].level == "ok"
+    spoil(version)
+    decided = ask()
+    assert (decided.verdict.decision, decided.verdict.reasons) == (False, ())
+    assert Decision.objects.latest("at").has_failed
+    person, application = make_person(), make_application()
+    assert not permits(("user", str(person.pk)), "sign_on", ("application", application.slug))
+    (finding,) = check_policies()
+    assert finding.level == "fault"
+    assert "line 1" in finding.text
+
+
+def test_a_candidate_that_cannot_be_asked_changes_nothing():
+    in_force(READ)
+    version = try_version(draft(WRITE), actor=ADA)
+    PolicyVersion.objects.filter(pk=version.pk).update(source="permit(", digest="0" * 64)
+    raise_version()
+    PolicySet.objects.filter(number=set_number()).update(cause="again", candidates=[version.pk, 10**6])
+    raise_version()
+    assert permits()
+    assert policies_in_force().candidates == ()
+
+
+def test_the_doctor_names_policies_without_an_owner_and_candidates_that_wait():
+    in_force(READ, slug="orphan", owner="")
+    for _ in range(limits.SHADOWS_PER_DECISION + 1):
+        try_version(draft(WRITE), actor=ADA)
+    texts = [(one.level, one.text) for one in check_policies()]
+    assert texts == [("warning", "nobody owns orphan"), ("warning", "1 candidates are not tried: too many are")]
