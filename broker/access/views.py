@@ -23,7 +23,7 @@ from broker.throttling import Budget
 Body = Mapping[str, Any]
 DECISIONS = Budget("decisions", limits.DECISION_REQUESTS)
 SEARCHES = Budget("searches", limits.SEARCH_REQUESTS)
-"""A search looks at a thousand times as much."""
+"""A search can look at a thousand times as much."""
 
 
 @answered(DECISIONS)

@@ -135,7 +135,7 @@ def test_a_credential_in_the_body_or_the_address_is_none(gateway):
 
 @pytest.fixture
 def _small_share(monkeypatch):
-    """This process has two permits of each budget of searches, and forty of decisions."""
+    """This process has two permits of each budget of searches, and ten of decisions."""
     monkeypatch.setattr(throttle, "_share", lambda: limits.SEARCH_REQUESTS // 2)
     monkeypatch.setattr(throttle, "_lease", None)
     with time_machine.travel(timezone.now(), tick=False):
