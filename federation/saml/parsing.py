@@ -66,7 +66,8 @@ def standalone(element: etree._Element) -> etree._Element:
     if element.getparent() is None:
         return copy.deepcopy(element)
     # Only serialising writes the declarations of the ancestors too; a deep copy leaves out what it sees no use of.
-    return etree.fromstring(etree.tostring(element, with_tail=False), _parser())
+    # In UTF-8: where ASCII is written, a name outside it becomes a character reference, which no name may hold.
+    return etree.fromstring(etree.tostring(element, encoding="utf-8", with_tail=False), _parser())
 
 
 def check_no_document_type(root: etree._Element) -> Compared:

@@ -46,3 +46,9 @@ def test_copy_of_a_root_is_another_document() -> None:
     copy[0].tag = "c"
     assert etree.tostring(root) == b'<r xmlns:x="urn:x" v="x:1"><b/>&#13;</r>'
     assert etree.tostring(copy) == b'<r xmlns:x="urn:x" v="x:1"><c/>&#13;</r>'
+
+
+def test_an_element_stands_alone_whatever_letters_its_names_have() -> None:
+    root = parse_message('<r><é ü="1" xmlns:å="urn:x"><å:ö/></é></r>'.encode())
+    alone = standalone(root[0])
+    assert (alone.tag, alone.get("ü"), alone[0].tag) == ("é", "1", "{urn:x}ö")
