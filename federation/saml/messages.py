@@ -1,7 +1,4 @@
-"""AuthnRequests, and how a browser carries them (SAML core 3.4.1; SAML bindings 3.4 and 3.5).
-
-Built from pysaml2's schema classes alone: its client would want a configuration per identity provider.
-"""
+"""AuthnRequests, and how a browser carries them (SAML core 3.4.1; SAML bindings 3.4 and 3.5)."""
 
 import base64
 import zlib
@@ -9,13 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import quote
 
-from saml2 import saml, samlp
+from lxml import etree
 
 from federation.saml.instants import write_instant
-from federation.saml.names import BINDING_POST, SAML, SAMLP
+from federation.saml.names import BINDING_POST
 from federation.saml.signing import Signer, sign_enveloped, sign_query
-
-_PREFIXES = {"samlp": SAMLP, "saml": SAML}
+from federation.saml.writing import element
 
 
 def build_authn_request(
@@ -36,22 +32,22 @@ def build_authn_request(
     first login must be able to make an identifier. `contexts` are AuthnContextClassRefs, of which one is to be
     reached exactly; none: any is good.
     """
-    request = samlp.AuthnRequest(
-        id=request_id,
-        version="2.0",
-        issue_instant=write_instant(issued_at),
-        destination=destination,
-        assertion_consumer_service_url=acs_url,
-        protocol_binding=BINDING_POST,
+    request = element(
+        "samlp:AuthnRequest",
+        element("saml:Issuer", text=issuer),
+        element("samlp:NameIDPolicy", Format=name_id_format or None, AllowCreate="true"),
+        _requested_context(contexts),
+        ID=request_id,
+        Version="2.0",
+        IssueInstant=write_instant(issued_at),
+        Destination=destination,
+        AssertionConsumerServiceURL=acs_url,
+        ProtocolBinding=BINDING_POST,
         # What is false by default is left out: some identity providers trip over it.
-        force_authn="true" if force_authn else None,
-        is_passive="true" if is_passive else None,
-        issuer=saml.Issuer(text=issuer),
-        name_id_policy=samlp.NameIDPolicy(format=name_id_format or None, allow_create="true"),
-        requested_authn_context=_requested_context(contexts),
+        ForceAuthn="true" if force_authn else None,
+        IsPassive="true" if is_passive else None,
     )
-    xml: bytes = request.to_string(_PREFIXES)
-    return xml.decode("utf-8")
+    return etree.tostring(request, encoding="unicode")
 
 
 def redirect_url(destination: str, xml: str, *, relay_state: str = "", signer: Signer | None = None) -> str:
@@ -75,12 +71,11 @@ def post_form(xml: str, *, relay_state: str = "", signer: Signer | None = None) 
     return fields | {"RelayState": relay_state} if relay_state else fields
 
 
-def _requested_context(contexts: Sequence[str]) -> samlp.RequestedAuthnContext | None:
+def _requested_context(contexts: Sequence[str]) -> etree._Element | None:
     if not contexts:
         return None
-    return samlp.RequestedAuthnContext(
-        comparison="exact", authn_context_class_ref=[saml.AuthnContextClassRef(text=one) for one in contexts]
-    )
+    references = [element("saml:AuthnContextClassRef", text=one) for one in contexts]
+    return element("samlp:RequestedAuthnContext", *references, Comparison="exact")
 
 
 def _percent(text: str) -> str:

@@ -1,8 +1,4 @@
-"""Our answers to applications: a Response with one assertion, or with a refusal (SAML core 2.3.3 and 3.3.3).
-
-Built from pysaml2's schema classes alone: its server would want the configuration of every application, and a file
-and a process per signature.
-"""
+"""Our answers to applications: a Response with one assertion, or with a refusal (SAML core 2.3.3 and 3.3.3)."""
 
 import secrets
 from collections.abc import Sequence
@@ -10,16 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lxml import etree
-from saml2 import saml, samlp
 
 from broker import limits
 from federation.saml.encrypting import Recipient, encrypt_assertion
 from federation.saml.instants import write_instant
-from federation.saml.names import BEARER, CONTEXT_UNSPECIFIED, SAML, SAMLP, STATUS_SUCCESS
+from federation.saml.names import BEARER, CONTEXT_UNSPECIFIED, STATUS_SUCCESS
 from federation.saml.signing import Signer, add_signature
 from federation.saml.verified import NameID
+from federation.saml.writing import element
 
-_PREFIXES = {"samlp": SAMLP, "saml": SAML}
 ID_BYTES = 20
 """SAML core 1.3.4 wants 128 random bits, and advises 160."""
 
@@ -75,12 +70,12 @@ def write_response(
     """
     if not (sign_response or sign_assertion):
         raise ValueError("an answer that nobody signed is worthless")
-    assertion = _document(_assertion(envelope, signed_on, audience=audience))
+    assertion = _assertion(envelope, signed_on, audience=audience)
     if sign_assertion:
         add_signature(assertion, signer=signer)
     if recipient is not None:
         assertion = encrypt_assertion(assertion, recipient=recipient)
-    response = _document(_response(envelope, samlp.Status(status_code=samlp.StatusCode(value=STATUS_SUCCESS))))
+    response = _response(envelope, element("samlp:Status", element("samlp:StatusCode", Value=STATUS_SUCCESS)))
     response.append(assertion)
     if sign_response:
         add_signature(response, signer=signer)
@@ -89,109 +84,101 @@ def write_response(
 
 def write_refusal(envelope: Envelope, status_codes: tuple[str, ...], message: str, *, signer: Signer) -> bytes:
     """A signed Response without assertion; `status_codes` from the outermost to the innermost."""
-    code: samlp.StatusCode | None = None
+    code: etree._Element | None = None
     for value in reversed(status_codes):
-        code = samlp.StatusCode(value=value, status_code=code)
-    status = samlp.Status(status_code=code, status_message=samlp.StatusMessage(text=message) if message else None)
-    response = _document(_response(envelope, status))
+        code = element("samlp:StatusCode", code, Value=value)
+    told = element("samlp:StatusMessage", text=message) if message else None
+    response = _response(envelope, element("samlp:Status", code, told))
     add_signature(response, signer=signer)
     return etree.tostring(response, encoding="UTF-8", xml_declaration=True)
 
 
-def _document(element: saml.SamlBase) -> etree._Element:
-    return etree.fromstring(element.to_string(_PREFIXES))
-
-
-def _response(envelope: Envelope, status: samlp.Status) -> samlp.Response:
-    return samlp.Response(
-        id=_make_id(),
-        version="2.0",
-        issue_instant=write_instant(envelope.issued_at),
-        destination=envelope.acs_url,
-        in_response_to=envelope.request_id or None,
-        issuer=saml.Issuer(text=envelope.issuer),
-        status=status,
+def _response(envelope: Envelope, status: etree._Element) -> etree._Element:
+    return element(
+        "samlp:Response",
+        element("saml:Issuer", text=envelope.issuer),
+        status,
+        ID=_make_id(),
+        Version="2.0",
+        IssueInstant=write_instant(envelope.issued_at),
+        Destination=envelope.acs_url,
+        InResponseTo=envelope.request_id or None,
     )
 
 
-def _assertion(envelope: Envelope, signed_on: SignedOn, *, audience: str) -> saml.Assertion:
+def _assertion(envelope: Envelope, signed_on: SignedOn, *, audience: str) -> etree._Element:
     until = write_instant(envelope.issued_at + limits.SAML_ASSERTION_LIFETIME)
-    return saml.Assertion(
-        id=_make_id(),
-        version="2.0",
-        issue_instant=write_instant(envelope.issued_at),
-        issuer=saml.Issuer(text=envelope.issuer),
-        subject=saml.Subject(
-            name_id=_name_id(signed_on.name_id),
-            subject_confirmation=[
-                saml.SubjectConfirmation(
-                    method=BEARER,
-                    subject_confirmation_data=saml.SubjectConfirmationData(
-                        recipient=envelope.acs_url,
-                        not_on_or_after=until,
-                        in_response_to=envelope.request_id or None,
-                    ),
-                )
-            ],
+    confirmed = element(
+        "saml:SubjectConfirmationData",
+        Recipient=envelope.acs_url,
+        NotOnOrAfter=until,
+        InResponseTo=envelope.request_id or None,
+    )
+    conditions = element(
+        "saml:Conditions",
+        element("saml:AudienceRestriction", element("saml:Audience", text=audience)),
+        # Applications' clocks are late, too.
+        NotBefore=write_instant(envelope.issued_at - limits.SAML_SKEW),
+        NotOnOrAfter=until,
+    )
+    return element(
+        "saml:Assertion",
+        element("saml:Issuer", text=envelope.issuer),
+        element(
+            "saml:Subject",
+            _name_id(signed_on.name_id),
+            element("saml:SubjectConfirmation", confirmed, Method=BEARER),
         ),
-        conditions=saml.Conditions(
-            # Applications' clocks are late, too.
-            not_before=write_instant(envelope.issued_at - limits.SAML_SKEW),
-            not_on_or_after=until,
-            audience_restriction=[saml.AudienceRestriction(audience=[saml.Audience(text=audience)])],
-        ),
-        authn_statement=[_authn_statement(envelope, signed_on)],
-        attribute_statement=_attribute_statement(signed_on.attributes),
+        conditions,
+        _authn_statement(envelope, signed_on),
+        _attribute_statement(signed_on.attributes),
+        ID=_make_id(),
+        Version="2.0",
+        IssueInstant=write_instant(envelope.issued_at),
     )
 
 
-def _authn_statement(envelope: Envelope, signed_on: SignedOn) -> saml.AuthnStatement:
+def _authn_statement(envelope: Envelope, signed_on: SignedOn) -> etree._Element:
     # A session that has just ended is not told as one that ended before the answer was written.
     until = max(signed_on.session_until, envelope.issued_at + timedelta(seconds=1))
-    return saml.AuthnStatement(
-        authn_instant=write_instant(signed_on.authenticated_at),
-        session_index=signed_on.session_index,
-        session_not_on_or_after=write_instant(until),
-        authn_context=saml.AuthnContext(
-            authn_context_class_ref=saml.AuthnContextClassRef(text=signed_on.context or CONTEXT_UNSPECIFIED),
-            authenticating_authority=[saml.AuthenticatingAuthority(text=signed_on.authority)],
-        ),
+    context = element(
+        "saml:AuthnContext",
+        element("saml:AuthnContextClassRef", text=signed_on.context or CONTEXT_UNSPECIFIED),
+        element("saml:AuthenticatingAuthority", text=signed_on.authority),
+    )
+    return element(
+        "saml:AuthnStatement",
+        context,
+        AuthnInstant=write_instant(signed_on.authenticated_at),
+        SessionIndex=signed_on.session_index,
+        SessionNotOnOrAfter=write_instant(until),
     )
 
 
-def _name_id(name_id: NameID) -> saml.NameID:
-    return saml.NameID(
+def _name_id(name_id: NameID) -> etree._Element:
+    return element(
+        "saml:NameID",
         text=name_id.value,
-        format=name_id.format,
-        name_qualifier=name_id.name_qualifier or None,
-        sp_name_qualifier=name_id.sp_name_qualifier or None,
+        Format=name_id.format,
+        NameQualifier=name_id.name_qualifier or None,
+        SPNameQualifier=name_id.sp_name_qualifier or None,
     )
 
 
-def _attribute_statement(attributes: Sequence[Attribute]) -> list[saml.AttributeStatement]:
+def _attribute_statement(attributes: Sequence[Attribute]) -> etree._Element | None:
     """None where there is nothing to say: the schema wants an attribute in each."""
-    if not attributes:
-        return []
-    return [
-        saml.AttributeStatement(
-            attribute=[
-                saml.Attribute(
-                    name=one.name,
-                    name_format=one.name_format,
-                    friendly_name=one.friendly_name or None,
-                    attribute_value=[_attribute_value(value) for value in one.values],
-                )
-                for one in attributes
-            ]
-        )
-    ]
+    return element("saml:AttributeStatement", *map(_attribute, attributes)) if attributes else None
 
 
-def _attribute_value(text: str) -> saml.AttributeValue:
-    value = saml.AttributeValue(text=text)
-    # An xsi:type would name the prefix xs, whose declaration canonicalisation drops.
-    value.extension_attributes.clear()
-    return value
+def _attribute(one: Attribute) -> etree._Element:
+    return element(
+        "saml:Attribute",
+        # Without xsi:type: it would name the prefix xs, whose declaration canonicalisation drops.
+        *(element("saml:AttributeValue", text=value) for value in one.values),
+        Name=one.name,
+        NameFormat=one.name_format,
+        FriendlyName=one.friendly_name or None,
+    )
 
 
 def _make_id() -> str:
