@@ -27,7 +27,7 @@ from broker.tokens.refreshing import hashes_of
 from broker.tokens.requests import ClientRequest
 from broker.tokens.scopes import split_scopes
 from broker.tokens.subjects import subject_name
-from broker.traces.collector import Collector
+from broker.traces.collector import Collector, Unheard
 
 INTROSPECTED = Counter(
     "countersign_introspections_total",
@@ -48,7 +48,7 @@ def introspect(request: ClientRequest, *, attempt: Attempt) -> dict[str, Any]:
     raw = request.required("token")
     describe = _describe_access_token if "." in raw else _describe_refresh_token
     try:
-        answer = describe(raw, caller, now=timezone.now(), trace=attempt.trace)
+        answer = describe(raw, caller, now=timezone.now(), trace=Unheard())
     except InvalidToken as inactive:
         INTROSPECTED.labels(inactive.reason).inc()
         return dict(INACTIVE)
