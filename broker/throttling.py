@@ -101,7 +101,9 @@ class Throttle:
     def spend(self, budget: Budget, key: str) -> Left:
         """Take one permit for `key`. Raises TooMany when none is left in this window."""
         left = self._take(budget, key)
-        if left is None and self._enlarge(budget, key):
+        if left is None:
+            # Also where it gave nothing: another thread may have enlarged the budget at the same moment.
+            self._enlarge(budget, key)
             left = self._take(budget, key)
         if left is None:
             raise self._refused(budget)
@@ -138,12 +140,12 @@ class Throttle:
             window.spent += 1
             return Left(budget, window.leased - window.spent, self._resets_in(budget))
 
-    def _enlarge(self, budget: Budget, key: str) -> bool:
-        """Get this process more permits for the window; False when there are none. No lock is held meanwhile."""
+    def _enlarge(self, budget: Budget, key: str) -> None:
+        """Get this process more permits for the window, if there are any. No lock is held meanwhile."""
         with self._lock:
             window = self._window(budget, key)
             if window.is_exhausted:
-                return False
+                return
         size = max(1, budget.permits // LEASE_PART)
         given = self._ask_store(f"throttle:{budget.name}:{window.number}:{key}", size, budget)
         with self._lock:
@@ -153,7 +155,6 @@ class Throttle:
             else:
                 window.is_exhausted = given < size
             window.leased += given
-        return given > 0
 
     def _ask_store(self, name: str, size: int, budget: Budget) -> int | None:
         """What the store gives; None while there is none to ask."""

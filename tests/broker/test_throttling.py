@@ -157,3 +157,18 @@ def test_threads_spend_one_budget(clock, store):
     throttle = Throttle(store, share=lambda: 4, clock=clock)
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(lambda _: passing(throttle, attempts=25), range(8))) == 40
+
+
+def test_a_budget_that_another_thread_enlarges_meanwhile_serves_both(clock: Clock) -> None:
+    inner: list[int] = []
+
+    def lease(name: str, size: int, permits: int, seconds: int) -> int:
+        """The second thread comes while the first one asks, and is given what there is."""
+        if inner:
+            return size
+        inner.append(1)
+        throttle.spend(BUDGET, "client")
+        return 0
+
+    throttle = Throttle(lease, share=lambda: 1, clock=clock)
+    assert throttle.spend(BUDGET, "client")
