@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Q
 
 from broker.registry.cache import raise_version
@@ -51,6 +52,21 @@ def revoke_exchanged(grant_id: UUID, *, jti: str, reason: str, now: datetime) ->
     lock_grants([grant_id])
     exchanged = Grant.objects.filter(Q(parent_token=jti) | Q(actor_token=jti))
     return revoke_family(exchanged.values_list("pk", flat=True), reason=reason, now=now)
+
+
+def hold_grants(pks: Iterable[UUID]) -> int:
+    """Keep grants from being revoked until the transaction ends; returns how many of them are not revoked already.
+
+    Many may hold one grant at once (FOR SHARE): a service's family stands behind all that it takes part in.
+    """
+    named = list(pks)
+    if not named:
+        return 0
+    living = Grant.objects.filter(pk__in=named, revoked_at=None).order_by("pk").values("pk")
+    sql, parameters = living.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(f"{sql} FOR SHARE" if connection.features.has_select_for_update else sql, parameters)
+        return len(cursor.fetchall())
 
 
 def lock_grants(pks: Iterable[UUID]) -> list[UUID]:

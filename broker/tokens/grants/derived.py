@@ -16,7 +16,7 @@ from broker.tokens.delegation import (
     lineage_of,
 )
 from broker.tokens.errors import SubjectTokenRefused
-from broker.tokens.families import lock_grants
+from broker.tokens.families import hold_grants
 from broker.tokens.grants.base import Permitted, Proposal, Taken, run_checks
 from broker.tokens.issuing import lifetime_of
 from broker.tokens.models import Grant, RevokedToken
@@ -123,7 +123,7 @@ def _open_grant(delegation: Delegation, proposal: Proposal, permitted: Permitted
 def _hold_origin(delegation: Delegation) -> None:
     token, actor = delegation.token, delegation.actor
     grants = {grant.pk for grant in (token.grant, actor.grant if actor else None) if grant is not None}
-    if len(lock_grants(grants)) < len(grants):
+    if hold_grants(grants) < len(grants):
         raise SubjectTokenRefused("revoked", detail="at the same moment")
     presented = [access.jti for access in (token.access, actor) if access is not None]
     if RevokedToken.objects.filter(jti__in=presented).exists():
