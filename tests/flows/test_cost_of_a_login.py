@@ -15,6 +15,7 @@ from django.test import Client as DjangoClient
 from django.test.utils import CaptureQueriesContext
 
 from broker import limits
+from tests.flows.saml_stage import make_erp
 from tests.flows.stage import Browser, Company, answer_of, make_company
 
 pytestmark = pytest.mark.django_db
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.django_db
 QUERIES_OF_A_LOGIN = 26
 """Of the authorization request, the identity provider's answer, our continuation, and the token request. One of them
 keeps the decision that the person may enter."""
+QUERIES_OF_A_SAML_LOGIN = 18
+"""The same, to a SAML application: it has no token request."""
 QUERIES_OF_USERINFO = 4
 QUERIES_OF_A_NEW_PERSON = 11
 """What recording a person with an identifier and a group adds, once, with an event for each of the three."""
@@ -84,6 +87,25 @@ def test_a_login_stays_within_its_budget_of_queries(subject, without_polling):
         log_in(company, subject=subject, attributes=email)
     allowed = QUERIES_OF_A_LOGIN + (0 if subject == "alice" else QUERIES_OF_A_NEW_PERSON)
     assert len(counted(captured)) <= allowed, "\n".join(counted(captured))
+
+
+def test_a_saml_login_stays_within_its_budget_of_queries(without_polling):
+    erp = make_erp()
+    erp.read(erp.sign_on(Browser()))
+    with CaptureQueriesContext(connection) as captured:
+        erp.read(erp.sign_on(Browser()))
+    assert len(counted(captured)) <= QUERIES_OF_A_SAML_LOGIN, "\n".join(counted(captured))
+
+
+def test_a_login_opens_no_savepoint_and_waits_for_few_commits(without_polling):
+    """What is read and written in a warm login needs two transactions: the question's, and the judged answer's."""
+    erp = make_erp()
+    erp.read(erp.sign_on(Browser()))
+    with CaptureQueriesContext(connection) as captured:
+        erp.read(erp.sign_on(Browser()))
+    begun = [query["sql"].split()[0] for query in captured if query["sql"].startswith(_TRANSACTION_CONTROL)]
+    # The suite's own transaction is around it, so each of the two shows as a savepoint.
+    assert begun == ["SAVEPOINT", "RELEASE"] * 2
 
 
 def test_userinfo_stays_within_its_budget_of_queries(without_polling):
