@@ -133,6 +133,7 @@ def create_response(own: KeyPair) -> Callable[[], object]:
             sign_response=True,
             sign_assertion=True,
             recipient=None,
+            trace=Collector(),
         )
 
     return create

@@ -49,6 +49,13 @@ class Participant(models.Model):
     client = models.ForeignKey("registry.Client", on_delete=models.PROTECT, null=True, related_name="+")
     joined_at = models.DateTimeField()
     last_used_at = models.DateTimeField()
+    transient_name = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="transient NameID, by which the application knows the person here",
+    )
 
     class Meta:
         constraints: ClassVar = [

@@ -18,6 +18,7 @@ from broker.sessions.models import Participant, Session
 from broker.statements import insert
 
 HANDLE_BYTES = 32
+TRANSIENT_BYTES = 20
 
 
 def open_session(
@@ -145,6 +146,16 @@ def join(
     if not has_joined:
         Participant.objects.filter(pk=participant.pk).update(last_used_at=now)
     return participant
+
+
+def transient_name_of(participant: Participant) -> str:
+    """How the application knows the person in this session alone: drawn at the first time, kept for its logout."""
+    if not participant.transient_name:
+        drawn = f"_{secrets.token_hex(TRANSIENT_BYTES)}"
+        # Of two tabs, one draws for both.
+        Participant.objects.filter(pk=participant.pk, transient_name="").update(transient_name=drawn)
+        participant.refresh_from_db(fields=["transient_name"])
+    return participant.transient_name
 
 
 def touch(session: Session, *, now: datetime) -> None:

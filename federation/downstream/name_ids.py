@@ -1,10 +1,9 @@
-"""How a SAML application knows a person: persistent and pairwise, by e-mail address, or new each time.
+"""How a SAML application knows a person: persistent and pairwise, by e-mail address, or anew in each session.
 
 The application's setting is the most that it may know. A request may ask for that or for less (NameIDPolicy), in this
 order: transient, persistent, email.
 """
 
-import secrets
 from collections.abc import Mapping
 from uuid import UUID
 
@@ -13,6 +12,8 @@ from broker.directory.models import Identifier, Person
 from broker.errors import BrokerError
 from broker.registry.models import Application, ServiceProvider
 from broker.registry.services import proved_domains
+from broker.sessions.models import Participant
+from broker.sessions.services import transient_name_of
 from broker.statements import Parameter, Read
 from federation.downstream.addresses import entity_id
 from federation.downstream.models import PairwiseNameID
@@ -36,7 +37,6 @@ _KINDS = {uri: kind for kind, uri in FORMATS.items()}
 _TELLS = {kind: rank for rank, kind in enumerate(FORMATS)}
 _ANY = ("", NAME_ID_UNSPECIFIED, "urn:oasis:names:tc:SAML:2.0:nameid-format:unspecified")
 """Formats that ask for nothing; the last is in no specification, and in many requests."""
-TRANSIENT_BYTES = 20
 
 
 def kind_for(face: ServiceProvider, policy: NameIDPolicy) -> str:
@@ -54,17 +54,18 @@ def kind_for(face: ServiceProvider, policy: NameIDPolicy) -> str:
     return kind
 
 
-def name_id_of(person: Person, face: ServiceProvider, *, kind: str) -> NameID:
-    """The person's NameID for this application. Raises saml_idp.name_id when there is no such name.
+def name_id_of(person: Person, face: ServiceProvider, *, kind: str, participant: Participant) -> NameID:
+    """The person's NameID for this application, which takes part as `participant`.
 
-    A first persistent NameID is made whatever AllowCreate says: local policy has let the person in already.
+    Raises saml_idp.name_id when there is no such name. A first persistent NameID is made whatever AllowCreate says:
+    local policy has let the person in already.
     """
     if kind == Kind.EMAIL:
         email = email_of(person)
         if not is_writable(email):
             raise BrokerError("saml_idp.name_id", expected="a person with an e-mail address", actual="none")
         return NameID(email, NAME_ID_EMAIL)
-    value = f"_{secrets.token_hex(TRANSIENT_BYTES)}" if kind == Kind.TRANSIENT else pairwise(person, face.application)
+    value = transient_name_of(participant) if kind == Kind.TRANSIENT else pairwise(person, face.application)
     return NameID(value, FORMATS[kind], name_qualifier=entity_id(), sp_name_qualifier=face.entity_id)
 
 

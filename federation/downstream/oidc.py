@@ -66,7 +66,14 @@ def read(raw_parameters: Mapping[str, list[str]], *, collector: Collector | None
     )
 
 
-def respond(asked: dict[str, Any], *, session: Session, participant: Participant, actor: Actor) -> Answer:
+def respond(
+    asked: dict[str, Any],
+    *,
+    session: Session,
+    participant: Participant,
+    actor: Actor,
+    trace: Collector,  # noqa: ARG001 - what the code stands for is shown when it is redeemed
+) -> Answer:
     """The answer that carries a code; runs in the transaction that joins the session.
 
     The client is looked at again: what was registered when the sign-on began may have been withdrawn since. Raises

@@ -140,6 +140,7 @@ def respond(
     session: Session,
     participant: Participant,
     actor: Actor,  # noqa: ARG001 - the other door issues a code in the actor's name
+    trace: Collector,
 ) -> Answer:
     """The answer that carries an assertion; runs in the transaction that joins the session.
 
@@ -157,7 +158,9 @@ def respond(
     if asked["subject"]:
         check_wanted_person(person, face, wanted=NameID(**asked["subject"]))
     signed_on = SignedOn(
-        name_id=name_id_of(person, face, kind=kind_for(face, NameIDPolicy(asked["name_id_format"]))),
+        name_id=name_id_of(
+            person, face, kind=kind_for(face, NameIDPolicy(asked["name_id_format"])), participant=participant
+        ),
         authenticated_at=session.authenticated_at,
         context=told_context(session.context, _requested(asked)),
         authority=session.identity_provider.issuer,
@@ -173,6 +176,7 @@ def respond(
         sign_response=face.sign != ServiceProvider.Sign.ASSERTION,
         sign_assertion=face.sign != ServiceProvider.Sign.RESPONSE or metadata.wants_assertions_signed,
         recipient=recipient_of(face, metadata),
+        trace=trace,
     )
     return _post(asked, raw)
 

@@ -8,9 +8,11 @@ from datetime import datetime, timedelta
 from lxml import etree
 
 from broker import limits
+from broker.traces.collector import Collector
 from federation.saml.encrypting import Recipient, encrypt_assertion
 from federation.saml.instants import write_instant
 from federation.saml.names import BEARER, CONTEXT_UNSPECIFIED, STATUS_SUCCESS
+from federation.saml.redaction import redacted
 from federation.saml.signing import Signer, add_signature
 from federation.saml.verified import NameID
 from federation.saml.writing import element
@@ -63,8 +65,11 @@ def write_response(
     sign_response: bool,
     sign_assertion: bool,
     recipient: Recipient | None,
+    trace: Collector,
 ) -> bytes:
     """A successful Response as UTF-8 XML, signed as told; the assertion is signed first, then encrypted.
+
+    `trace` shows the assertion as it is before that.
 
     Raises ValueError when nothing would be signed.
     """
@@ -73,6 +78,7 @@ def write_response(
     assertion = _assertion(envelope, signed_on, audience=audience)
     if sign_assertion:
         add_signature(assertion, signer=signer)
+    trace.message("Assertion for the application", redacted(assertion))
     if recipient is not None:
         assertion = encrypt_assertion(assertion, recipient=recipient)
     response = _response(envelope, element("samlp:Status", element("samlp:StatusCode", Value=STATUS_SUCCESS)))

@@ -266,7 +266,7 @@ def _answer_from_session(asked: SignOnRequest, session: Session, *, attempt: Att
             participant = sessions.join(session, application=asked.application, client=asked.client, now=now)
             sessions.touch(session, now=now)
             answer = downstream_for(asked.asked).respond(
-                asked.asked, session=session, participant=participant, actor=attempt.actor
+                asked.asked, session=session, participant=participant, actor=attempt.actor, trace=attempt.trace
             )
             _record_success(session, asked.application.slug, attempt=attempt, fresh=False)
     if refusal is not None:
@@ -324,7 +324,7 @@ def _sign_on(
                 is_new_session=session is not previous,
             )
             answer = downstream_for(login.asked).respond(
-                login.asked, session=session, participant=participant, actor=attempt.actor
+                login.asked, session=session, participant=participant, actor=attempt.actor, trace=attempt.trace
             )
             _record_success(session, application.slug, attempt=attempt, fresh=True, incomplete=judged.incomplete)
             attempt.save()

@@ -8,6 +8,7 @@ from broker.registry.cache import raise_version
 from broker.registry.models import Client
 from broker.tokens.authorization import AuthorizationRefused
 from broker.tokens.models import AuthorizationCode
+from broker.traces.collector import Collector
 from federation.downstream import oidc
 from tests.factories import make_client, make_participant
 
@@ -112,7 +113,7 @@ def test_an_address_that_is_no_longer_registered_gets_no_code(parameters):
     raise_version()
     participant = make_participant(client=Client.objects.get())
     with pytest.raises(BrokerError) as caught:
-        oidc.respond(asked, session=participant.session, participant=participant, actor=SYSTEM)
+        oidc.respond(asked, session=participant.session, participant=participant, actor=SYSTEM, trace=Collector())
     assert caught.value.code == "oauth.redirect_uri"
     assert not AuthorizationCode.objects.exists()
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from broker.traces.collector import Collector
 from demo.erp import ACS_PATH, ENTITY_ID, ERP, SECOND_FACTOR, SESSION_COOKIE, make_metadata, make_party
 from demo.saml_metadata import read_service_provider, write_identity_provider
 from demo.saml_request import AuthnRequest, read_authn_request
@@ -85,6 +86,7 @@ def response(request: AuthnRequest, folder: Path) -> bytes:
         sign_response=True,
         sign_assertion=True,
         recipient=choose_recipient([EncryptionKey(certificate)]),
+        trace=Collector(),
     )
 
 

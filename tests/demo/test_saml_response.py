@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from broker.traces.collector import Collector
 from demo.keys import KeyPair
 from demo.saml_metadata import IdentityProviderEntity
 from demo.saml_response import CHECKED, CHECKS, Expected, ResponseRefused, StatusRefused, Told, read_response
@@ -66,6 +67,7 @@ def response(
         sign_response=True,
         sign_assertion=both,
         recipient=recipient,
+        trace=Collector(),
     )
 
 

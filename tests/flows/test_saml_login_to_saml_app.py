@@ -190,12 +190,26 @@ def test_a_persistent_name_survives_new_metadata(erp: ERP, browser: Browser) -> 
     assert erp.read(erp.ask(browser)).name_id == before
 
 
-def test_a_transient_name_is_new_each_time(erp: ERP, browser: Browser) -> None:
+def test_a_transient_name_lasts_as_long_as_the_session_that_keeps_it_for_its_end(erp: ERP, browser: Browser) -> None:
     first = erp.read(erp.sign_on(browser, ask=policy(TRANSIENT)))
-    second = erp.read(erp.ask(browser, **policy(TRANSIENT)))
-    assert first.format == second.format == TRANSIENT
-    assert first.name_id != second.name_id
+    again = erp.read(erp.ask(browser, **policy(TRANSIENT)))
+    assert (first.format, again.format, again.name_id) == (TRANSIENT, TRANSIENT, first.name_id)
+    assert Participant.objects.get(pk=first.session_index).transient_name == first.name_id
+    elsewhere = erp.read(erp.sign_on(Browser(), ask=policy(TRANSIENT)))
+    assert elsewhere.name_id != first.name_id
     assert not PairwiseNameID.objects.exists()
+
+
+@pytest.mark.parametrize("encrypt", ["never", "always"])
+def test_the_assertion_that_we_made_stands_in_the_trace_without_its_signature(browser: Browser, encrypt: str) -> None:
+    erp = make_erp(sp=ENCRYPTING, encrypt=encrypt)
+    answer = erp.read(erp.sign_on(browser))
+    (trace,) = Trace.objects.all()
+    found = [entry for hop in read_trace(trace.pk) for entry in hop["entries"]]
+    shown = [one["text"] for one in found if one.get("title") == "Assertion for the application"]
+    assert len(shown) == 1
+    assert answer.name_id in shown[0]
+    assert "characters of signature" in shown[0]
 
 
 @pytest.mark.parametrize("ask", [{}, policy(EMAIL)], ids=["by default", "as asked"])

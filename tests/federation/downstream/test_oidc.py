@@ -14,6 +14,7 @@ from broker.registry.models import Application, Client
 from broker.tokens.authorization import AuthorizationRefused
 from broker.tokens.errors import LoginRequired
 from broker.tokens.models import AuthorizationCode
+from broker.traces.collector import Collector
 from federation.downstream import oidc
 from federation.downstream.adapters import downstream_for
 from tests.broker.tokens.desk import REDIRECT_URI, Desk
@@ -44,7 +45,7 @@ def participant():
 
 def respond(participant, **changes):
     asked = oidc.read(parameters_of(participant.client, **changes)).asked
-    return oidc.respond(asked, session=participant.session, participant=participant, actor=SYSTEM)
+    return oidc.respond(asked, session=participant.session, participant=participant, actor=SYSTEM, trace=Collector())
 
 
 def query_of(answer):
@@ -142,7 +143,7 @@ def test_a_client_that_was_switched_off_meanwhile_gets_no_code(participant, chan
     Client.objects.update(**change)
     raise_version()
     with pytest.raises(BrokerError) as caught:
-        oidc.respond(asked, session=participant.session, participant=participant, actor=SYSTEM)
+        oidc.respond(asked, session=participant.session, participant=participant, actor=SYSTEM, trace=Collector())
     assert caught.value.code == "signon.application_disabled"
     assert not AuthorizationCode.objects.exists()
 
@@ -152,7 +153,7 @@ def test_an_application_that_was_switched_off_meanwhile_gets_no_code(participant
     Application.objects.update(enabled=False)
     raise_version()
     with pytest.raises(BrokerError) as caught:
-        oidc.respond(asked, session=participant.session, participant=participant, actor=SYSTEM)
+        oidc.respond(asked, session=participant.session, participant=participant, actor=SYSTEM, trace=Collector())
     assert caught.value.code == "signon.application_disabled"
 
 
@@ -160,7 +161,7 @@ def test_a_client_gets_no_code_for_another_applications_part_of_a_session(partic
     other = make_client()
     asked = oidc.read(parameters_of(other)).asked
     with pytest.raises(BrokerError):
-        oidc.respond(asked, session=participant.session, participant=participant, actor=SYSTEM)
+        oidc.respond(asked, session=participant.session, participant=participant, actor=SYSTEM, trace=Collector())
     assert not AuthorizationCode.objects.exists()
 
 
@@ -178,7 +179,9 @@ def desk(db):
 
 def test_a_hint_that_names_the_person_gets_a_code(desk):
     asked = oidc.read(parameters_of(desk.client, id_token_hint=desk.tokens()["id_token"], prompt="none")).asked
-    answer = oidc.respond(asked, session=desk.participant.session, participant=desk.participant, actor=SYSTEM)
+    answer = oidc.respond(
+        asked, session=desk.participant.session, participant=desk.participant, actor=SYSTEM, trace=Collector()
+    )
     assert "code" in query_of(answer)
 
 
@@ -187,7 +190,7 @@ def test_a_hint_that_names_another_person_gets_login_required(desk):
     participant = make_participant(client=desk.client, session=make_session(handle="another-browser"))
     before = AuthorizationCode.objects.count()
     with pytest.raises(LoginRequired) as caught:
-        oidc.respond(asked, session=participant.session, participant=participant, actor=SYSTEM)
+        oidc.respond(asked, session=participant.session, participant=participant, actor=SYSTEM, trace=Collector())
     assert query_of(oidc.refuse(asked, caught.value))["error"] == "login_required"
     assert AuthorizationCode.objects.count() == before
 

@@ -13,6 +13,7 @@ from broker.refusals import CATALOGUE
 from broker.registry.cache import raise_version
 from broker.registry.models import ServiceProvider
 from broker.registry.services import every_proved_domain, find_service_provider, find_service_provider_of
+from broker.traces.collector import Collector
 from federation.claims.models import ReleaseRule
 from federation.downstream import saml
 from federation.downstream.adapters import downstream_for
@@ -185,7 +186,7 @@ def test_another_applications_participant_gets_no_answer(erp: ERP) -> None:
     session = make_session()
     stranger = make_participant(session=session)
     with pytest.raises(BrokerError) as caught:
-        saml.respond(asked_by(erp), session=session, participant=stranger, actor=SYSTEM)
+        saml.respond(asked_by(erp), session=session, participant=stranger, actor=SYSTEM, trace=Collector())
     assert caught.value.code == "signon.application_disabled"
 
 

@@ -84,4 +84,6 @@ def answer(sp: FakeServiceProvider, **options: Any) -> bytes:
     for told in (envelope, signed_on, how):
         told |= {name: options.pop(name) for name in list(options) if name in told}
     assert not options, options
-    return write_response(Envelope(**envelope), SignedOn(**signed_on), audience=sp.entity_id, signer=KEY, **how)
+    return write_response(
+        Envelope(**envelope), SignedOn(**signed_on), audience=sp.entity_id, signer=KEY, trace=Collector(), **how
+    )
