@@ -51,6 +51,8 @@ class PolicyHandler:
 
     def content(self, subject_id: str) -> Mapping[str, Any] | None:
         """The version with what it would replace; None when it is not what was asked about any more."""
+        # Held until the decision is made, so that nothing else comes into force in between.
+        hold_registry()
         way, version = _find(subject_id)
         if version is None or version.state not in (_CAN_COME if way == IN else (State.ACTIVE,)):
             return None
@@ -78,7 +80,6 @@ class PolicyHandler:
 
 
 def _bring_into_force(version: PolicyVersion, *, proposed_by: str, approved_by: str, actor: Actor) -> None:
-    hold_registry()
     now = timezone.now()
     for standing in version.policy.versions.filter(state=State.ACTIVE):
         withdraw_for(KIND, _subject(OUT, standing), reason="a newer version came into force", actor=actor)
@@ -96,7 +97,6 @@ def _bring_into_force(version: PolicyVersion, *, proposed_by: str, approved_by: 
 
 
 def _take_out_of_force(version: PolicyVersion, *, proposed_by: str, approved_by: str, actor: Actor) -> None:
-    hold_registry()
     version.state, version.retired_at = State.RETIRED, timezone.now()
     version.save(update_fields=["state", "retired_at"])
     publish(f"{version} went out of force", actor=actor)

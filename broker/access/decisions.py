@@ -1,6 +1,7 @@
 """Keeping decisions: one row each, with everything that the engine looked at sealed inside."""
 
 import json
+import os
 import uuid
 import zlib
 from collections.abc import Sequence
@@ -8,10 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
+
 from broker import crypto, limits
 from broker.access.entities import Evaluation, Verdict
 from broker.access.models import Decision, Flip
 from broker.access.policy import Question
+from broker.events.grouped import GroupCommit, copy_rows, may_group
 from broker.statements import insert
 
 PURPOSE = "access-decision"
@@ -51,7 +55,11 @@ class Kept:
 
 
 def keep(judged: Sequence[Judged], *, caller: str, trace_id: str, now: datetime) -> list[Decision]:
-    """Write these decisions, in one insert for all; a second one where a candidate disagrees."""
+    """Write these decisions, in one insert for all; a second one where a candidate disagrees.
+
+    On return they are committed, unless the caller is in a transaction. Raises BrokerError (service.unavailable) when
+    too many wait, and DatabaseError.
+    """
     rows = [_row(one, caller=caller, trace_id=trace_id, now=now) for one in judged]
     flips = [
         Flip(
@@ -65,12 +73,16 @@ def keep(judged: Sequence[Judged], *, caller: str, trace_id: str, now: datetime)
         for shadow in one.shadows
         if shadow.verdict.decision != one.verdict.decision or bool(shadow.verdict.errors) != bool(one.verdict.errors)
     ]
-    if len(rows) == 1:
-        insert(rows[0])
-    else:
-        Decision.objects.bulk_create(rows)
     if flips:
-        Flip.objects.bulk_create(flips)
+        with transaction.atomic():
+            Decision.objects.bulk_create(rows)
+            Flip.objects.bulk_create(flips)
+    elif len(rows) != 1:
+        Decision.objects.bulk_create(rows)
+    elif may_group():
+        committing.commit(rows[0])
+    else:
+        insert(rows[0])
     return rows
 
 
@@ -133,3 +145,8 @@ def _shown(text: str, chars: int) -> str:
 
 def _place(key: uuid.UUID) -> str:
     return f"access.Decision.sealed.{key}"
+
+
+committing: GroupCommit[Decision] = GroupCommit(copy_rows)
+# A child of this process has none of its threads: nobody of the line is left, nor who held its lock.
+os.register_at_fork(after_in_child=committing.begin_anew)

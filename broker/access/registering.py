@@ -23,6 +23,8 @@ from broker.registry.registering.changes import assign, check_row, hold_registry
 from broker.registry.values import BadValue
 
 State = PolicyVersion.State
+# Questions are closed first, then the registry is held: in that order an approval takes its locks too.
+_TRIED_NO_MORE = "it is tried no more"
 
 
 class PolicyFields(TypedDict, total=False):
@@ -96,6 +98,8 @@ def try_version(version: PolicyVersion, *, actor: Actor) -> PolicyVersion:
 
     Raises BadValue for a version that is no draft, and when it does not agree with the schema of today.
     """
+    for older in version.policy.versions.filter(state=State.CANDIDATE):
+        withdraw_question(older, reason=_TRIED_NO_MORE, actor=actor)
     hold_registry()
     version = _locked(version, State.DRAFT)
     check_again(version)
@@ -111,6 +115,7 @@ def try_version(version: PolicyVersion, *, actor: Actor) -> PolicyVersion:
 @transaction.atomic
 def end_trial(version: PolicyVersion, *, actor: Actor) -> PolicyVersion:
     """A candidate becomes a draft again; what it flipped stays known. Raises BadValue."""
+    withdraw_question(version, reason=_TRIED_NO_MORE, actor=actor)
     hold_registry()
     version = _locked(version, State.CANDIDATE)
     _end_trial(version, actor=actor)
@@ -121,10 +126,10 @@ def end_trial(version: PolicyVersion, *, actor: Actor) -> PolicyVersion:
 @transaction.atomic
 def discard(version: PolicyVersion, *, actor: Actor) -> PolicyVersion:
     """A draft that shall not come into force: it is kept, and cannot be tried any more. Raises BadValue."""
+    withdraw_question(version, reason="it was discarded", actor=actor)
     version = _locked(version, State.DRAFT)
     version.state, version.retired_at = State.RETIRED, timezone.now()
     version.save(update_fields=["state", "retired_at"])
-    withdraw_question(version, reason="it was discarded", actor=actor)
     return version
 
 
@@ -156,5 +161,4 @@ def _locked(version: PolicyVersion, state: State) -> PolicyVersion:
 def _end_trial(version: PolicyVersion, *, actor: Actor) -> None:
     version.state = State.DRAFT
     version.save(update_fields=["state"])
-    withdraw_question(version, reason="it is tried no more", actor=actor)
     record_version(catalogue.POLICY_TRIAL_ENDED, version, actor=actor)

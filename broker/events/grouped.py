@@ -1,6 +1,6 @@
-"""Events of requests at the same moment, committed together: each waits for the one commit that holds its own.
+"""Rows of requests at the same moment, committed together: each waits for the one commit that holds its own.
 
-A commit costs the same for one event as for hundreds. So the first request to come writes its event at once, and
+A commit costs the same for one row as for hundreds. So the first request to come writes its row at once, and
 whatever gathers meanwhile is written by the next one in line, in one statement. There is no thread beside the requests
 and nothing to drain: what is not committed has a request that waits for it, and whose answer has not left.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from threading import Event as Signal
 from threading import Lock
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, connection, models
 
@@ -23,6 +23,7 @@ from broker.events.catalogue import EventType
 from broker.events.models import Event
 from broker.events.services import COUNTED, as_event, record
 
+Row = TypeVar("Row")
 STALE_CONNECTIONS = 20
 """A pool's worth: after a restart of the database each of its connections fails once, before anything is sent."""
 
@@ -50,7 +51,7 @@ def record_durably(
         "code": code,
         **details,
     }
-    if not _may_group():
+    if not may_group():
         record(event_type, **values)
         return
     committing.commit(as_event(event_type, **values))
@@ -58,31 +59,31 @@ def record_durably(
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting:
-    """One request in line: its turn comes when its event is settled, or when it has to write for all in line."""
+class _Waiting(Generic[Row]):
+    """One request in line: its turn comes when its row is settled, or when it has to write for all in line."""
 
-    event: Event
+    row: Row
     turn: Signal = field(default_factory=Signal)
     is_settled: bool = False
     error: Exception | None = None
 
 
-class GroupCommit:
-    """A line of events. `write` commits all that it is given or none, and raises DatabaseError."""
+class GroupCommit(Generic[Row]):
+    """A line of rows. `write` commits all that it is given or none, and raises DatabaseError."""
 
-    def __init__(self, write: Callable[[Sequence[Event]], None]) -> None:
+    def __init__(self, write: Callable[[Sequence[Row]], None]) -> None:
         self._write = write
         self.begin_anew()
 
     def begin_anew(self) -> None:
         """As in a new process: nobody waits, nobody writes."""
         self._lock = Lock()
-        self._line: deque[_Waiting] = deque()
+        self._line: deque[_Waiting[Row]] = deque()
         self._is_led = False
 
-    def commit(self, event: Event) -> None:
-        """Return once `event` is committed. Raises BrokerError, DatabaseError."""
-        waiting = _Waiting(event)
+    def commit(self, row: Row) -> None:
+        """Return once `row` is committed. Raises BrokerError, DatabaseError."""
+        waiting = _Waiting(row)
         with self._lock:
             if len(self._line) >= limits.EVENTS_IN_LINE:
                 expected = f"at most {limits.EVENTS_IN_LINE} events in line"
@@ -94,10 +95,10 @@ class GroupCommit:
         if not waiting.is_settled:
             self._lead()
         if waiting.error is not None:
-            raise OperationalError("the event was not committed") from waiting.error
+            raise OperationalError("the row was not committed") from waiting.error
 
-    def _give_up(self, waiting: _Waiting) -> None:
-        """Leave the line. What is being written now may yet be committed: an event too many, never one too few."""
+    def _give_up(self, waiting: _Waiting[Row]) -> None:
+        """Leave the line. What is being written now may yet be committed: a row too many, never one too few."""
         with self._lock:
             if waiting.turn.is_set():
                 return
@@ -110,9 +111,9 @@ class GroupCommit:
         with self._lock:
             group = [self._line.popleft() for _ in range(min(len(self._line), limits.EVENTS_PER_COMMIT))]
         for waiting in group:
-            waiting.error = OperationalError("the request that wrote the event was interrupted")
+            waiting.error = OperationalError("the request that wrote the row was interrupted")
         try:
-            for waiting, error in zip(group, self._outcomes([one.event for one in group]), strict=True):
+            for waiting, error in zip(group, self._outcomes([one.row for one in group]), strict=True):
                 waiting.error = error
         finally:
             with self._lock:
@@ -124,31 +125,39 @@ class GroupCommit:
                 waiting.is_settled = True
                 waiting.turn.set()
 
-    def _outcomes(self, events: list[Event]) -> list[Exception | None]:
-        """What became of each. An event that the database cannot take fails alone."""
+    def _outcomes(self, rows: list[Row]) -> list[Exception | None]:
+        """What became of each. A row that the database cannot take fails alone."""
         try:
-            self._write(events)
+            self._write(rows)
         except (DataError, IntegrityError) as error:
-            return [error] if len(events) == 1 else [self._outcomes([event])[0] for event in events]
+            return [error] if len(rows) == 1 else [self._outcomes([row])[0] for row in rows]
         except DatabaseError as error:
-            return [error] * len(events)
-        return [None] * len(events)
+            return [error] * len(rows)
+        return [None] * len(rows)
 
 
-def _may_group() -> bool:
+def may_group() -> bool:
+    """Whether a row can be committed by another request's connection: not within a transaction, nor on SQLite."""
     return connection.vendor == "postgresql" and connection.get_autocommit() and not connection.in_atomic_block
 
 
-def _copy(events: Sequence[Event]) -> None:
-    """One COPY in a transaction of its own, on this request's connection; on another where that one proves stale."""
+def copy_rows(written: Sequence[models.Model]) -> None:
+    """One COPY in a transaction of its own, on this request's connection; on another where that one proves stale.
+
+    The rows are of one model. They get no id back that the database gives out.
+    """
+    model = type(written[0])
     for _ in range(STALE_CONNECTIONS):
         connection.ensure_connection()
         is_begun = False
         try:
-            with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(_copy_sql()) as rows:
+            with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(_copy_sql(model)) as rows:
                 is_begun = True
-                for event in events:
-                    rows.write_row([one.get_db_prep_save(getattr(event, one.attname), connection) for one in _fields()])
+                for one in written:
+                    values = [
+                        field.get_db_prep_save(getattr(one, field.attname), connection) for field in _fields(model)
+                    ]
+                    rows.write_row(values)
         except (OperationalError, InterfaceError):
             # Where COPY has not begun nothing was sent, so that nothing can be committed twice.
             is_stale = not is_begun and connection.connection is not None and connection.connection.closed
@@ -161,17 +170,17 @@ def _copy(events: Sequence[Event]) -> None:
 
 
 @cache
-def _copy_sql() -> str:
-    columns = ", ".join(connection.ops.quote_name(one.column) for one in _fields())
-    return f"COPY {connection.ops.quote_name(Event._meta.db_table)} ({columns}) FROM STDIN"
+def _copy_sql(model: type[models.Model]) -> str:
+    columns = ", ".join(connection.ops.quote_name(one.column) for one in _fields(model))
+    return f"COPY {connection.ops.quote_name(model._meta.db_table)} ({columns}) FROM STDIN"
 
 
 @cache
-def _fields() -> tuple[Any, ...]:
-    """Every column but the id, which the database gives out."""
-    return tuple(one for one in Event._meta.local_concrete_fields if not isinstance(one, models.AutoField))
+def _fields(model: type[models.Model]) -> tuple[Any, ...]:
+    """Every column but an id that the database gives out."""
+    return tuple(one for one in model._meta.local_concrete_fields if not isinstance(one, models.AutoField))
 
 
-committing = GroupCommit(_copy)
+committing: GroupCommit[Event] = GroupCommit(copy_rows)
 # A child of this process has none of its threads: nobody of the line is left, nor who held its lock.
 os.register_at_fork(after_in_child=committing.begin_anew)
