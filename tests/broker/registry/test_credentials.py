@@ -118,7 +118,7 @@ def test_a_use_that_cannot_be_written_refuses_nobody(
     def away(*args: Any, **kwargs: Any) -> None:
         raise DatabaseError("disk full")
 
-    monkeypatch.setattr("broker.registry.credential_uses.CredentialUse.objects.filter", away)
+    monkeypatch.setattr("broker.registry.credential_uses._ADDITION.count", away)
     use(client, value)
     assert "use of a credential not written" in caplog.text
     assert value not in caplog.text
