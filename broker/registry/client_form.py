@@ -56,14 +56,17 @@ class ClientForm(PartyForm):
 
     columns: ClassVar = (
         "application", "owner", "enabled", "authentication", "pkce", "subject_type", "id_token_algorithm", "jwks_url",
-        "token_endpoint_audience_until", "initiate_login_uri", "enforcement",
+        "token_endpoint_audience_until", "initiate_login_uri", "dpop_bound_access_tokens",
+        "tls_client_certificate_bound_access_tokens", "require_pushed_authorization_requests", "enforcement",
     )  # fmt: skip
 
     class Meta:
         model = Client
         fields = (
             "client_id", "kind", "application", "owner", "enabled", "authentication", "pkce", "subject_type",
-            "id_token_algorithm", "jwks_url", "token_endpoint_audience_until", "initiate_login_uri", "enforcement",
+            "id_token_algorithm", "jwks_url", "token_endpoint_audience_until", "initiate_login_uri",
+            "dpop_bound_access_tokens", "tls_client_certificate_bound_access_tokens",
+            "require_pushed_authorization_requests", "enforcement",
         )  # fmt: skip
         # judged by values.web_address
         field_classes: ClassVar = {"jwks_url": forms.CharField, "initiate_login_uri": forms.CharField}
@@ -74,6 +77,9 @@ class ClientForm(PartyForm):
             "token_endpoint_audience_until": "Assertions may name the token endpoint until",
             "initiate_login_uri": "Address that starts a sign-on",
             "id_token_algorithm": "Algorithm of ID tokens",
+            "dpop_bound_access_tokens": "Its tokens are bound by DPoP",
+            "tls_client_certificate_bound_access_tokens": "Its tokens are bound to its certificate",
+            "require_pushed_authorization_requests": "Its authorization requests are pushed",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

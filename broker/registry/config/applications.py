@@ -6,7 +6,7 @@ from typing import Any
 from broker.actors import Actor
 from broker.registry import metadata, values
 from broker.registry.config.base import Changes, Section, Written, dotted, under
-from broker.registry.config.client_means import MEANS, exported_means, means_faults, read_means
+from broker.registry.config.client_means import BOUND, MEANS, exported_means, means_faults, read_bound, read_means
 from broker.registry.config.client_secrets import SHOWN_AFTER, SHOWN_BEFORE, give_secret, secret_differs
 from broker.registry.config.sources import METADATA_KEYS, read_metadata
 from broker.registry.config.table import Entry, Table
@@ -20,6 +20,8 @@ _SAML = ("metadata", "name_id", "sign", "encrypt", "require_signed_requests", "i
 _OIDC = (
     "client_id",
     *MEANS,
+    *BOUND,
+    "require_pushed_authorization_requests",
     "redirect_uris",
     "post_logout_redirect_uris",
     "initiate_login_uri",
@@ -217,6 +219,8 @@ def _read_oidc(table: Table) -> dict[str, Any]:
     oidc = {
         "client_id": client_id,
         **read_means(inner, client_id or ""),
+        **read_bound(inner),
+        "require_pushed_authorization_requests": inner.flag("require_pushed_authorization_requests"),
         "redirect_uris": inner.texts("redirect_uris", values.redirect_uri),
         "post_logout_redirect_uris": inner.texts("post_logout_redirect_uris", values.redirect_uri),
         "initiate_login_uri": inner.text("initiate_login_uri", values.web_address),

@@ -20,6 +20,8 @@ from broker.registry.workloads import discover_keys
 
 MEANS = ("authentication", "jwks", "jwks_url", "workload", "tls", "certificates", "token_endpoint_audience_until")
 """The columns of a client that `read_means` fills."""
+BOUND = ("dpop_bound_access_tokens", "tls_client_certificate_bound_access_tokens")
+"""The columns that say to which key its tokens have to be bound, by their names in RFC 9449 and RFC 8705."""
 
 
 def read_means(table: Table, key: str) -> dict[str, Any]:
@@ -33,6 +35,11 @@ def read_means(table: Table, key: str) -> dict[str, Any]:
         "certificates": _read_certificates(table),
         "token_endpoint_audience_until": table.day("token_endpoint_audience_until"),
     }
+
+
+def read_bound(table: Table) -> dict[str, bool | None]:
+    """The keys of BOUND; None for what the file does not name."""
+    return {name: table.flag(name) for name in BOUND}
 
 
 def means_faults(values: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -6,18 +6,18 @@ from typing import Any
 from broker.actors import Actor
 from broker.registry import values
 from broker.registry.config.base import Changes, Section, Written
-from broker.registry.config.client_means import MEANS, exported_means, means_faults, read_means
+from broker.registry.config.client_means import BOUND, MEANS, exported_means, means_faults, read_bound, read_means
 from broker.registry.config.client_secrets import SHOWN_AFTER, SHOWN_BEFORE, give_secret, secret_differs
 from broker.registry.config.table import Entry, Table
 from broker.registry.models import Application, Client
 from broker.registry.registering import clients as registering
 from broker.registry.registering.clients import SECRET_AUTHENTICATION
 
-_PLAIN = ("owner", "enabled", "enforcement", *MEANS)
+_PLAIN = ("owner", "enabled", "enforcement", *MEANS, *BOUND)
 
 
 class ClientsSection(Section):
-    """Keys: client_id, application, owner, enabled, authentication, a secret or keys or a workload, enforcement."""
+    """Keys: client_id, application, owner, enabled, authentication with what it needs, BOUND, enforcement."""
 
     name = "clients"
     kind = "client"
@@ -37,6 +37,7 @@ class ClientsSection(Section):
                 "owner": table.text("owner", values.email),
                 "enabled": table.flag("enabled"),
                 **read_means(table, key),
+                **read_bound(table),
                 "enforcement": table.choice("enforcement", Client.Enforcement),
             },
         )

@@ -43,6 +43,9 @@ class ClientFields(TypedDict, total=False):
     tls: dict[str, str]
     certificates: list[dict[str, str]]
     token_endpoint_audience_until: date | None
+    dpop_bound_access_tokens: bool
+    tls_client_certificate_bound_access_tokens: bool
+    require_pushed_authorization_requests: bool
     enforcement: str
 
 

@@ -211,12 +211,17 @@ applications:
       authentication: private_key_jwt
       jwks_url: https://crm.acme.example/jwks
       token_endpoint_audience_until: 2027-03-31
+      require_pushed_authorization_requests: true
+      dpop_bound_access_tokens: true
 clients:
   - client_id: by-name
     authentication: tls_client_auth
     tls: {{subject_dn: "CN=nightly, OU=Integration, O=Acme, C=NO"}}
   - {{client_id: by-address, authentication: tls_client_auth, tls: {{san_dns: Nightly.acme.example}}}}
-  - {{client_id: pinned, authentication: self_signed_tls_client_auth, certificate_file: nightly.pem}}
+  - client_id: pinned
+    authentication: self_signed_tls_client_auth
+    certificate_file: nightly.pem
+    tls_client_certificate_bound_access_tokens: true
   - client_id: in-the-cluster
     authentication: private_key_jwt
     workload:
@@ -227,6 +232,10 @@ clients:
         apply(folder / "means.yaml")
         clients = {one.client_id: one for one in Client.objects.all()}
         assert clients["crm"].token_endpoint_audience_until == date(2027, 3, 31)
+        assert clients["crm"].require_pushed_authorization_requests
+        assert clients["crm"].dpop_bound_access_tokens
+        assert clients["pinned"].tls_client_certificate_bound_access_tokens
+        assert not clients["by-name"].tls_client_certificate_bound_access_tokens
         assert clients["by-name"].tls == {"subject_dn": "CN=nightly,OU=Integration,O=Acme,C=NO"}
         assert clients["by-address"].tls == {"san_dns": "nightly.acme.example"}
         assert [one["subject"] for one in clients["pinned"].certificates] == ["CN=nightly,OU=Integration,O=Acme,C=NO"]
