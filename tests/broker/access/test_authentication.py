@@ -8,11 +8,13 @@ from django.utils import timezone
 
 from broker.keys.ring import ring
 from broker.registry.cache import raise_version
+from broker.registry.models import Flow
 from broker.tokens.models import Grant
 from tests.broker.access.gateway import Gateway, action, entity, make_gateway
 from tests.broker.tokens.desk import Desk, lay_out_keys, post_form
 from tests.factories import make_flow, make_resource
 from tests.fakes.prover import Prover
+from tests.flows.stage import unverified_claims
 
 pytestmark = pytest.mark.django_db
 
@@ -68,10 +70,19 @@ def test_a_token_for_another_api_is_refused(gateway):
 
 
 def test_a_person_s_token_is_refused():
-    tokens = Desk().tokens()
+    """Neither a sign-on's own tokens nor one that it got for the decision endpoints lets an application ask."""
+    desk = Desk()
     gateway = make_gateway(policy=EVERYBODY)
+    tokens = desk.tokens()
     assert ask(gateway, tokens["access_token"]).status_code == 401
     assert ask(gateway, tokens["id_token"]).status_code == 401
+    here = make_resource(identifier=f"{settings.BROKER_BASE_URL}/access", scopes={"access.evaluate": "Ask"})
+    make_flow(
+        desk.client, here, grant=Flow.Grant.AUTHORIZATION_CODE, subject_class=Flow.SubjectClass.PERSON, data_classes=[]
+    )
+    answer = desk.redeem(desk.code(scopes=("openid", "access.evaluate"), resource=here), resource=here.identifier)
+    assert unverified_claims(answer.json()["access_token"])["aud"] == here.identifier
+    assert ask(gateway, answer.json()["access_token"]).status_code == 401
     ring.forget()
 
 

@@ -349,6 +349,8 @@ def test_each_semantic_answers_what_it_evaluated_and_no_more(gateway, semantic, 
 def test_what_a_semantic_leaves_out_is_not_decided_at_all(gateway):
     batch(gateway, [NO, GOOD, GOOD], "deny_on_first_deny")
     assert Decision.objects.count() == 1
+    batch(gateway, [BAD, GOOD, GOOD], "deny_on_first_deny")
+    assert Decision.objects.count() == 1
 
 
 def test_a_long_batch_keeps_its_order(gateway):
