@@ -133,7 +133,7 @@ class LinkedIdentity(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.identity_provider_id} {self.subject[:40]}"
+        return f"{self.subject[:40]} at {self.identity_provider}"
 
 
 _IDENTIFIERS = Read[tuple[str, str]](

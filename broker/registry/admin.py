@@ -95,6 +95,7 @@ class IdentityProviderAdmin(PartyAdmin):
         "retired_at",
     )
     retire_with = staticmethod(identity_providers.retire_identity_provider)
+    change_form_outer_before_template = "admin/registry/connect_instead.html"
     actions_list: ClassVar = ["connect"]
     actions_detail: ClassVar = ["test", "retire"]
     list_display = ("slug", "name", "organisation", "enabled", "certificate_ends", "last_login", "issuer")

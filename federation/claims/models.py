@@ -12,7 +12,7 @@ class ClaimMapping(models.Model):
     claims = models.JSONField(default=dict, blank=True)
 
     def __str__(self) -> str:
-        return f"claims of {self.identity_provider_id}"
+        return f"claims of {self.identity_provider}"
 
 
 class ReleaseRule(models.Model):
@@ -22,7 +22,7 @@ class ReleaseRule(models.Model):
     claims = models.JSONField(default=list, blank=True)
 
     def __str__(self) -> str:
-        return f"release to {self.application_id}"
+        return f"release to {self.application}"
 
 
 class ContextMapping(models.Model):
@@ -34,4 +34,4 @@ class ContextMapping(models.Model):
     contexts = models.JSONField(default=dict, blank=True)
 
     def __str__(self) -> str:
-        return f"contexts of {self.identity_provider_id}"
+        return f"contexts of {self.identity_provider}"

@@ -106,7 +106,7 @@ def check_unique_ids(root: etree._Element) -> Compared:
     return "unique IDs", "unique"
 
 
-def check_response_id(root: etree._Element) -> Compared:
+def check_id(root: etree._Element) -> Compared:
     return "an ID", id_of(root)
 
 
@@ -122,7 +122,7 @@ def check_plain_assertion(root: etree._Element) -> Compared:
 
 RESPONSE_STRUCTURE = (
     check_root,
-    check_response_id,
+    check_id,
     check_children,
     check_one_kind,
     check_nothing_twice,

@@ -66,6 +66,22 @@ def test_lists_open_for_operators_and_viewers(console: Browser, viewer_console: 
     assert viewer_console.get(f"/admin/registry/{model}/").status_code == 200
 
 
+def test_the_form_of_saml_providers_leads_to_the_pages_for_both_protocols(console: Browser) -> None:
+    new = "/admin/registry/identityprovider/add/"
+    assert 'href="../connect/"' in console.get(new).content.decode()
+    identity_provider = make_identity_provider()
+    page = console.get(f"/admin/registry/identityprovider/{identity_provider.pk}/change/").content.decode()
+    assert "This form is for SAML only" not in page
+
+
+def test_an_empty_list_says_so_and_offers_only_what_may_be_done(console: Browser, viewer_console: Browser) -> None:
+    page = console.get("/admin/registry/application/").content.decode()
+    assert "There are no applications yet." in page
+    assert "Add application" in page
+    assert "Add application" not in viewer_console.get("/admin/registry/application/").content.decode()
+    assert "Nothing fits what you look for." in console.get("/admin/registry/application/?q=crm").content.decode()
+
+
 def test_an_organisation_is_registered_with_the_operators_word_for_its_domains(console: Browser) -> None:
     form = {"slug": "acme", "name": "Acme", "owner": "it@acme.example", "enabled": "on"}
 
