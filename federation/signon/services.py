@@ -355,10 +355,12 @@ def _answer_place(relay_state: str) -> str:
     return f"signon.LoginRequest.raw_answer.{relay_state}"
 
 
+_NOT_NAMING = [field.name for field in IdentityProvider._meta.concrete_fields if field.name not in {"id", "slug"}]
+"""What a sign-on under way does not need of the identity provider's row: whoever judges by it reads it anew."""
 _FIND = Read[LoginRequest](
     lambda: (
         LoginRequest.objects.select_related("application", "client", "identity_provider")
-        .defer(*(f"identity_provider__{field}" for field in ("metadata", "certificates", "asserted_scopes")))
+        .defer(*(f"identity_provider__{name}" for name in _NOT_NAMING))
         .filter(relay_state=Parameter(LoginRequest, "relay_state"))
         .order_by()
     )
