@@ -88,7 +88,7 @@ def issue(grant_type: GrantType, request: TokenRequest, *, client: Client, attem
         authorization = _authorization(proposal, permitted, taken)
         issued = write_tokens(authorization, client=client, now=now, trace=attempt.trace)
         _record(proposal, permitted, taken, issued, client=client, attempt=attempt)
-    return Answer(issued.response, permitted.warnings, is_traced=proposal.session is not None)
+    return Answer(issued.response, permitted.warnings, is_traced=taken.grant.participant_id is not None)
 
 
 def _check_standing(proposal: Proposal, client: Client, *, attempt: Attempt, now: datetime) -> None:

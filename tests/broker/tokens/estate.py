@@ -92,6 +92,16 @@ class Estate:
         assert response.status_code == 200, response.content
         return str(response.json()["access_token"])
 
+    def introspect(self, api: Api, token: str) -> dict[str, Any]:
+        """What the API's client is told of a token that came to it."""
+        authorization = basic(api.client.client_id, CLIENT_SECRET)
+        return dict(post_form("/oauth/introspect", {"token": token}, authorization=authorization).json())
+
+    def give_back(self, client: Client, token: str) -> None:
+        """The client revokes a token of its own."""
+        authorization = basic(client.client_id, CLIENT_SECRET)
+        assert post_form("/oauth/revoke", {"token": token}, authorization=authorization).status_code == 200
+
     def own(self, client: Client, api: Api) -> str:
         """The client's own token for an API, as it sends it there."""
         fields = {"grant_type": "client_credentials", "resource": api.resource.identifier}

@@ -55,6 +55,7 @@ def test_the_redemption_is_a_hop_of_the_sign_on_that_the_code_came_from(desk):
         "token.identity_provider_enabled",
         "token.session_live",
         "token.actors_enabled",
+        "token.lineage_enabled",
     ]
     assert response.json()["access_token"] not in str(hop)
     assert response.json()["id_token"] not in str(hop)

@@ -13,6 +13,7 @@ from broker.keys.ring import ring
 from broker.registry.models import Client
 from broker.tokens.models import Grant
 from broker.tokens.services import revoke_grant
+from broker.traces.models import Trace
 from tests.broker.tokens.desk import basic, post_form
 from tests.broker.tokens.estate import ACCESS_TOKEN, EXCHANGE, ID_TOKEN, JWT, SAML2, TYPE, Estate
 from tests.broker.tokens.refusals import assert_refused
@@ -148,6 +149,23 @@ def test_the_event_names_what_was_exchanged_by_whom_and_for_what(estate):
     assert second.details["actor_parent"] == str(Grant.objects.get(client__client_id="crm", person=None).pk)
     assert second.subject_id == claims["gid"]
     assert second.actor_id == "erp"
+
+
+def test_a_guard_is_told_who_acts_for_whom(estate):
+    token = estate.at_ledger()
+    told = estate.introspect(estate.ledger, token)
+    assert told["active"] is True
+    assert told["act"] == claims_of(token)["act"]
+    assert told["sub"] == str(estate.desk.person.pk)
+    assert told["client_id"] == "hr"
+    assert estate.introspect(estate.hr, token) == {"active": False}
+
+
+def test_a_success_leaves_its_event_and_no_trace(estate):
+    signed_on = estate.signed_on()
+    before = Trace.objects.count()
+    assert estate.exchange(estate.crm, signed_on, estate.erp).status_code == 200
+    assert Trace.objects.count() == before
 
 
 # --- Scope ----------------------------------------------------------------------------------------------------------
@@ -350,6 +368,30 @@ def test_what_ended_since_ends_what_was_exchanged_before(estate, ending):
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
+def test_what_ended_since_is_told_to_no_guard_as_live(estate, ending):
+    find, _ = ENDINGS[ending]
+    token = estate.at_hr()
+    assert estate.introspect(estate.hr, token)["active"] is True
+    row, fields = find(estate)
+    estate.change(row, **fields)
+    assert estate.introspect(estate.hr, token) == {"active": False}
+
+
+@pytest.mark.parametrize("client_id", ["crm", "erp"])
+def test_an_actor_anywhere_in_the_chain_that_was_switched_off_ends_it_for_every_guard(estate, client_id):
+    token = estate.at_ledger()
+    assert estate.introspect(estate.ledger, token)["active"] is True
+    estate.change(Client.objects.get(client_id=client_id), enabled=False)
+    assert estate.introspect(estate.ledger, token) == {"active": False}
+
+
+def test_a_flow_that_ended_ends_what_it_issued_for_every_guard(estate):
+    token = estate.at_hr()
+    estate.change(estate.flows["erp"], ended_at=timezone.now() - timedelta(seconds=1))
+    assert estate.introspect(estate.hr, token) == {"active": False}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_what_ended_since_ends_our_id_token_too(estate, ending):
     find, _ = ENDINGS[ending]
     estate.let(estate.desk.client, estate.erp)
@@ -478,6 +520,32 @@ def test_another_person_s_session_has_nothing_to_do_with_it(estate):
     token = estate.at_erp()
     estate.change(other, ended_at=timezone.now())
     assert estate.exchange(estate.crm, token).status_code == 200
+
+
+def test_a_refresh_token_that_is_given_back_ends_what_came_of_its_family(estate):
+    tokens = estate.desk.offline_tokens()
+    at_hr = estate.at_hr(estate.token(estate.exchange(estate.crm, tokens["access_token"], estate.erp)))
+    assert estate.introspect(estate.hr, at_hr)["active"] is True
+    estate.give_back(estate.desk.client, tokens["refresh_token"])
+    assert estate.introspect(estate.hr, at_hr) == {"active": False}
+
+
+def test_a_proof_that_is_given_back_ends_what_it_proved_and_no_more(estate):
+    actor = estate.own(estate.crm, estate.erp)
+    at_erp = estate.at_erp()
+    proved = estate.token(estate.exchange(estate.erp.client, at_erp, estate.hr, actor=actor))
+    other = estate.at_hr(at_erp)
+    estate.give_back(estate.crm, actor)
+    assert estate.introspect(estate.hr, proved) == {"active": False}
+    assert estate.introspect(estate.hr, other)["active"] is True
+
+
+def test_an_exchanged_token_that_is_given_back_ends_what_came_of_it(estate):
+    at_erp = estate.at_erp()
+    at_hr = estate.at_hr(at_erp)
+    estate.give_back(estate.crm, at_erp)
+    assert estate.introspect(estate.hr, at_hr) == {"active": False}
+    assert estate.introspect(estate.erp, at_erp) == {"active": False}
 
 
 # --- Clients --------------------------------------------------------------------------------------------------------
