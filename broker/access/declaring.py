@@ -34,7 +34,7 @@ def change_schema(*, source: str, person_properties: str, client_properties: str
     check_declarations(**fields)
     schema = PolicySchema(number=standing.number + 1, created_by=name_of(actor), created_at=timezone.now(), **fields)
     text = schema_text(schema)
-    check_schema(text)
+    check_schema(text, declared=schema.source)
     for version in PolicyVersion.objects.filter(state__in=STANDING).select_related("policy"):
         try:
             check_against_schema(version.source, text)

@@ -122,14 +122,17 @@ def read_rules(source: str, *, policy: str) -> tuple[Rule, ...]:
     return tuple(rules.values())
 
 
-def check_schema(schema: str) -> None:
-    """Raise BadPolicy when the engine does not take this schema."""
+def check_schema(schema: str, *, declared: str = "") -> None:
+    """Raise BadPolicy when the engine does not take this schema. `declared`: the part with which it begins, and in
+    which the fault is looked for first.
+    """
     statements = split_statements(schema)
     try:
         cedarpy.Schema.from_str(schema)
     except ValueError as error:
         message = str(error).removeprefix("error parsing schema: ")
-        raise BadPolicy([Fault(_schema_line(statements, message), message)]) from error
+        own = split_statements(declared)
+        raise BadPolicy([Fault(_schema_line((*statements[len(own) :], *own), message), message)]) from error
 
 
 def check_against_schema(source: str, schema: str) -> None:
