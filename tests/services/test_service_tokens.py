@@ -25,25 +25,32 @@ from tests.services.test_outages import Stage
 pytestmark = pytest.mark.services
 AtOnce = Callable[[list[Callable[[], Any]]], list[Any]]
 RESOURCE = "https://erp.example/api"
+BEHIND = "https://hr.example/api"
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+APPROVED = {
+    "scopes": ["read"],
+    "purpose": "Nightly mirror",
+    "owner": "integration@acme.example",
+    "approved_by": "security@acme.example",
+    "expires": (datetime.now(UTC) + timedelta(days=300)).date().isoformat(),
+}
 INACTIVE = {"active": False}
 PARTIES = {
     "clients": [
         {"client_id": name, "owner": "integration@acme.example", "client_secret_env": "SUITE_CLIENT_SECRET"}
-        for name in ("mirror", "other-mirror", "gateway")
+        for name in ("mirror", "other-mirror", "gateway", "other-gateway")
     ],
-    "resources": [{"identifier": RESOURCE, "scopes": {"read": "Read"}, "introspectors": ["gateway"]}],
+    "resources": [
+        {"identifier": RESOURCE, "scopes": {"read": "Read"}, "introspectors": ["gateway", "other-gateway"]},
+        {"identifier": BEHIND, "scopes": {"read": "Read"}, "introspectors": ["other-gateway"]},
+    ],
     "flows": [
-        {
-            "client": name,
-            "grant": "client_credentials",
-            "resource": RESOURCE,
-            "scopes": ["read"],
-            "purpose": "Nightly mirror",
-            "owner": "integration@acme.example",
-            "approved_by": "security@acme.example",
-            "expires": (datetime.now(UTC) + timedelta(days=300)).date().isoformat(),
-        }
-        for name in ("mirror", "other-mirror")
+        *(
+            {"client": name, "grant": "client_credentials", "resource": RESOURCE, **APPROVED}
+            for name in ("mirror", "other-mirror")
+        ),
+        {"client": "gateway", "grant": "token_exchange", "resource": BEHIND, **APPROVED},
     ],
 }
 
@@ -66,6 +73,11 @@ class Estate:
 
     def introspect(self, at: int, token: str, caller: str = "gateway") -> Any:
         return self.post(at, "/oauth/introspect", caller, token=token).json()
+
+    def exchange(self, at: int, token: str) -> Any:
+        """What the gateway gets for a token that was sent to it."""
+        fields = {"subject_token": token, "subject_token_type": ACCESS_TOKEN, "resource": BEHIND}
+        return self.post(at, "/oauth/token", "gateway", grant_type=EXCHANGE, **fields)
 
     def change(self, statement: str) -> None:
         """Another process makes a change, through the services."""
@@ -97,7 +109,7 @@ end_flow(Flow.objects.get(client__client_id="other-mirror"), actor=SYSTEM)
 DISABLE = """
 from broker.registry.models import Client
 from broker.registry.registering.clients import change_client
-change_client(Client.objects.get(client_id="mirror"), actor=SYSTEM, enabled=%s)
+change_client(Client.objects.get(client_id="%s"), actor=SYSTEM, enabled=%s)
 """
 LEAVE = """
 from broker.directory.models import Person
@@ -123,10 +135,32 @@ def test_an_ended_flow_and_a_disabled_client_are_seen_at_the_next_request(estate
         assert estate.introspect(at, of_client)["active"] is True
     estate.change(END_FLOW)
     assert [estate.introspect(at, of_flow) for at in (0, 1)] == [INACTIVE] * 2
-    estate.change(DISABLE % False)
+    estate.change(DISABLE % ("mirror", False))
     assert [estate.introspect(at, of_client) for at in (0, 1)] == [INACTIVE] * 2
-    estate.change(DISABLE % True)
+    estate.change(DISABLE % ("mirror", True))
     assert estate.introspect(1, of_client)["active"] is True
+
+
+@pytest.mark.usefixtures("without_redis")
+def test_nothing_is_exchanged_for_what_ended_and_what_was_exchanged_ends_with_it(estate: Estate) -> None:
+    token = estate.token(0)
+    exchanged = estate.exchange(1, token).json()["access_token"]
+    assert estate.introspect(0, exchanged, caller="other-gateway")["act"]["sub"] == "gateway"
+    assert estate.post(0, "/oauth/revoke", "mirror", token=token).status_code == 200
+    assert estate.exchange(1, token).json()["error"] == "invalid_request"
+    assert estate.introspect(1, exchanged, caller="other-gateway") == INACTIVE
+
+
+@pytest.mark.usefixtures("without_redis")
+def test_an_actor_that_is_switched_off_acts_for_nobody(estate: Estate) -> None:
+    token = estate.token(0)
+    exchanged = estate.exchange(0, token).json()["access_token"]
+    assert estate.introspect(1, exchanged, caller="other-gateway")["active"] is True
+    estate.change(DISABLE % ("gateway", False))
+    assert estate.introspect(1, exchanged, caller="other-gateway") == INACTIVE
+    assert estate.introspect(1, token, caller="other-gateway")["active"] is True
+    assert estate.exchange(1, token).json()["error"] in {"invalid_client", "invalid_grant"}
+    estate.change(DISABLE % ("gateway", True))
 
 
 @pytest.mark.usefixtures("without_redis")
@@ -153,7 +187,11 @@ def test_tokens_come_again_after_the_database_was_restarted(estate: Estate) -> N
     away = estate.post(0, "/oauth/token", "mirror", grant_type="client_credentials")
     assert (away.status_code, away.json()["error"]) == (503, "temporarily_unavailable")
     estate.stage.database.start()
-    estate.stage.broker.wait_until(lambda: estate.stage.broker.health() == 200, what="ready again")
+
+    def asks() -> Any:
+        return estate.post(0, "/oauth/token", "mirror", grant_type="client_credentials")
+
+    estate.stage.broker.wait_until(lambda: asks().status_code == 200, what="tokens again")
     assert estate.introspect(0, estate.token(0))["active"] is True
 
 
