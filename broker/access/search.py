@@ -27,6 +27,7 @@ from broker.errors import BrokerError
 from broker.events import catalogue
 from broker.events.services import record
 from broker.registry.models import Client
+from broker.wording import in_words
 
 CHUNK = 100
 """Candidates that are judged together."""
@@ -201,7 +202,9 @@ def _open_page(search: Search, digest: str, *, now: datetime) -> tuple[Position,
     if was_for != digest:
         raise BrokerError("access.page_token", expected="the search that the token belongs to", actual="another search")
     if now.timestamp() - issued >= limits.ACCESS_PAGE_TOKEN_LIFETIME.total_seconds():
-        raise BrokerError("access.page_token", expected=f"within {limits.ACCESS_PAGE_TOKEN_LIFETIME}", actual="later")
+        raise BrokerError(
+            "access.page_token", expected=f"within {in_words(limits.ACCESS_PAGE_TOKEN_LIFETIME)}", actual="later"
+        )
     if asked is not None and min(asked, limits.ACCESS_SEARCH_RESULTS) != limit:
         raise BrokerError("access.page_token", expected=f"limit {limit}, or none", actual=f"limit {asked}")
     return Position(source, key), limit

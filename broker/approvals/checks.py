@@ -12,6 +12,7 @@ from broker.approvals.models import Approval
 from broker.errors import BrokerError
 from broker.events.catalogue import OPERATOR_CHANGED, OPERATOR_CREATED, OPERATOR_RESET
 from broker.events.models import Event
+from broker.wording import in_words
 
 ARRANGING = (OPERATOR_CREATED, OPERATOR_RESET, OPERATOR_CHANGED)
 RIGHT = "approvals.change_approval"
@@ -73,7 +74,7 @@ def check_not_arranged(decision: Decision) -> None:
     )
     # A password of one's own gives nobody anything.
     if told := [event for event in arranged if event.details.get("changed") != ["password"]]:
-        expected = f"no {told[0].type} within {limits.APPROVAL_ACCOUNT_REST}"
+        expected = f"no {told[0].type} within {in_words(limits.APPROVAL_ACCOUNT_REST)}"
         raise BrokerError("approval.same_human", expected=expected, actual=f"event {told[0].pk}")
 
 

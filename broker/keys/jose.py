@@ -33,6 +33,7 @@ from broker.keys.values import (
     VerifiedClaims,
 )
 from broker.traces.collector import Collector
+from broker.wording import json_kind
 
 HEADER_MEMBERS = frozenset({"alg", "kid", "typ"})
 """Members that we understand. Others are refused: an ignored `crit` or `b64` changes what was signed."""
@@ -167,7 +168,7 @@ class _Opening:
 def check_size(opening: _Opening) -> None:
     """The token is text, and no longer than its kind may be."""
     if not isinstance(opening.token, str):
-        raise BrokerError("jwt.malformed", expected="text", actual=type(opening.token).__name__)
+        raise BrokerError("jwt.malformed", expected="text", actual=json_kind(opening.token))
     if len(opening.token) > opening.max_bytes:
         raise BrokerError("jwt.too_large", expected=f"at most {opening.max_bytes} bytes", actual=len(opening.token))
 
@@ -197,7 +198,7 @@ def check_header(opening: _Opening) -> None:
     for name, value in header.items():
         if not isinstance(value, str):
             code = "jwt.algorithm" if name == "alg" else "jwt.header"
-            raise BrokerError(code, detail=name, expected="text", actual=type(value).__name__)
+            raise BrokerError(code, detail=name, expected="text", actual=json_kind(value))
     opening.unverified_header = header
 
 

@@ -11,6 +11,7 @@ from broker.registry.flow_evidence import evidence
 from broker.registry.models import Client, Flow, Resource
 from broker.registry.services import flows_of
 from broker.traces.collector import Collector
+from broker.wording import in_words
 
 FAR_FUTURE = datetime(9999, 12, 31, tzinfo=UTC)
 OUTSIDE_FLOW = "outside-flow"
@@ -136,7 +137,7 @@ def check_not_browned_out(question: FlowQuestion, flow: Flow | None, trace: Coll
     into_hour = question.now - question.now.replace(minute=0, second=0, microsecond=0)
     is_near = _end(_found(flow)) - question.now <= limits.FLOW_BROWN_OUT_BEFORE
     passed = not is_near or not _is_enforced(question, flow) or into_hour >= limits.FLOW_BROWN_OUT_WINDOW
-    expected = f"later than {limits.FLOW_BROWN_OUT_WINDOW} into the hour, on the last day"
+    expected = f"later than {in_words(limits.FLOW_BROWN_OUT_WINDOW)} into the hour, on the last day"
     _judge(trace, "flow.not_browned_out", passed, BROWNED_OUT, expected=expected, actual=into_hour)
 
 

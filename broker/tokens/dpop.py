@@ -21,6 +21,7 @@ from broker.keys.proofs import Proof, verify_proof
 from broker.once.services import AlreadyUsed, claim_once
 from broker.tokens.errors import InvalidProof, OAuthError, UseNonce
 from broker.traces.collector import Collector
+from broker.wording import in_words, json_kind
 
 TYPE = "dpop+jwt"
 HEADER = "DPoP"
@@ -84,10 +85,10 @@ def check_forms(shown: Shown) -> None:
     claims = shown.proof.claims
     for name in ("htm", "htu"):
         if not isinstance(claims.get(name), str):
-            raise InvalidProof("claim", detail=name, expected=name, actual=type(claims.get(name)).__name__)
+            raise InvalidProof("claim", detail=name, expected=name, actual=json_kind(claims.get(name)))
     issued = claims.get("iat")
     if isinstance(issued, bool) or not isinstance(issued, int | float):
-        raise InvalidProof("claim", detail="iat", expected="iat", actual=type(issued).__name__)
+        raise InvalidProof("claim", detail="iat", expected="iat", actual=json_kind(issued))
     if not isinstance(claims.get("jti"), str) or not _JTI.fullmatch(claims["jti"]):
         raise InvalidProof("claim", detail="jti", expected="jti of 8 to 256 characters", actual="another")
 
@@ -109,7 +110,7 @@ def check_fresh(shown: Shown) -> None:
     """It was made just now."""
     age = shown.now.timestamp() - shown.proof.claims["iat"]
     if not -limits.DPOP_SKEW.total_seconds() <= age <= limits.DPOP_AGE.total_seconds():
-        expected = f"made at most {limits.DPOP_AGE} ago"
+        expected = f"made at most {in_words(limits.DPOP_AGE)} ago"
         raise InvalidProof("fresh", expected=expected, actual=f"{age:.0f} seconds ago")
 
 

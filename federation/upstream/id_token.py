@@ -14,6 +14,7 @@ from broker.keys import jose
 from broker.keys.remote import remote_keys
 from broker.keys.values import ABSENT, ForeignExpectation, VerificationKey, VerifiedClaims
 from broker.traces.collector import Collector
+from broker.wording import in_words
 from federation.checks import Compared, run_checks
 
 TYPES = frozenset({ABSENT, "JWT"})
@@ -123,8 +124,8 @@ def check_authentication_is_fresh(case: IdTokenCase) -> Compared:
     if after is None:
         return "any authentication", actual
     if not isinstance(actual, datetime) or actual < after - case.expectation.skew:
-        raise BrokerError("oidc.authentication_too_old", expected=f"auth_time after {after}", actual=actual)
-    return f"auth_time after {after}", actual
+        raise BrokerError("oidc.authentication_too_old", expected=f"auth_time after {in_words(after)}", actual=actual)
+    return f"auth_time after {in_words(after)}", actual
 
 
 def check_lengths(case: ClaimsCase) -> Compared:
