@@ -11,8 +11,14 @@ from broker.actors import SYSTEM
 from broker.events.models import Event
 from broker.keys.ring import ring
 from broker.registry.models import Client
-from broker.tokens.models import Grant
+from broker.tokens.attempts import Attempt
+from broker.tokens.errors import SubjectTokenRefused
+from broker.tokens.grants import token_exchange
+from broker.tokens.grants.base import Permitted
+from broker.tokens.models import Grant, RevokedToken
+from broker.tokens.requests import TokenRequest
 from broker.tokens.services import revoke_grant
+from broker.traces.collector import Collector
 from broker.traces.models import Trace
 from tests.broker.tokens.desk import basic, post_form
 from tests.broker.tokens.estate import ACCESS_TOKEN, EXCHANGE, ID_TOKEN, JWT, SAML2, TYPE, Estate
@@ -502,6 +508,26 @@ def test_a_grant_is_revoked_with_its_family_once(estate):
     assert revoke(token)
     assert not revoke(token)
     assert Event.objects.filter(type="grant.revoked").count() == 1
+
+
+@pytest.mark.parametrize("what", ["grant", "token"])
+def test_what_is_revoked_between_the_judgement_and_the_issuing_is_not_issued(estate, what):
+    signed_on = estate.signed_on()
+    form = {"grant_type": EXCHANGE, "subject_token": signed_on, "subject_token_type": ACCESS_TOKEN}
+    proposal = token_exchange.propose(
+        TokenRequest(form, ""),
+        client=estate.crm,
+        resource=estate.erp.resource,
+        attempt=Attempt(SYSTEM, Collector()),
+        now=timezone.now(),
+    )
+    if what == "grant":
+        revoke(signed_on)
+    else:
+        now, jti = timezone.now(), claims_of(signed_on)["jti"]
+        RevokedToken.objects.create(jti=jti, revoked_at=now, expires_at=now + timedelta(hours=1))
+    with pytest.raises(SubjectTokenRefused):
+        proposal.take(Permitted(("orders.read",)))
 
 
 def test_each_exchange_is_a_grant_of_its_own_that_ends_with_its_token(estate):
