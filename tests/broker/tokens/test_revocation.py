@@ -143,7 +143,7 @@ def test_a_revoked_token_is_forgotten_once_it_has_expired(gate):
 
 
 # --- What does not --------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("token", ["x", "a.b.c", "..", "é", "x" * 8_000, str(uuid.uuid4())])
+@pytest.mark.parametrize("token", ["x", "a.b.c", "..", "é", "x" * 8_000, "0b7d7f3e-0000-4000-8000-000000000000"])
 def test_an_unknown_token_is_taken_and_nothing_happens(gate, token):
     kept = gate.service_token()
     assert_taken(gate.revoke(token))
