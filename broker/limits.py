@@ -178,8 +178,10 @@ CREDENTIAL_USE_RETENTION = timedelta(days=30)
 """For how long uses are counted by the day; of older days the last one of each credential stays."""
 CREDENTIAL_EXPIRY_NOTICES = (30, 14, 7, 1)
 """Days before its end at which the owner of a credential is told."""
-CLIENT_ASSERTION_LIFETIME = timedelta(minutes=5)
-"""From iat to exp, of a client's own assertion (RFC 7523)."""
+CLIENT_ASSERTION_AGE = timedelta(minutes=5)
+"""How long after it was made a client's own assertion (RFC 7523) proves who it is, whatever its exp says."""
+CLIENT_ASSERTION_LIFETIME = timedelta(hours=1)
+"""From its iat to its exp. Some libraries give an hour to each of theirs, whose age bounds it sooner."""
 CLIENT_ASSERTION_SKEW = timedelta(minutes=1)
 """How far the clock of a client or of a workload's issuer may run ahead of ours."""
 CLIENT_KEYS = 20

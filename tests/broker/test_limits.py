@@ -592,9 +592,12 @@ def test_a_clients_assertion_lives_for_its_time_and_is_early_by_as_much_as_clock
         return passes(lambda: verify_own_assertion(raw, client, trace=Collector(), now=NOW))
 
     life = int(limits.CLIENT_ASSERTION_LIFETIME.total_seconds())
+    age = int(limits.CLIENT_ASSERTION_AGE.total_seconds())
     early = int(limits.CLIENT_ASSERTION_SKEW.total_seconds())
     assert is_believed(iat=0, exp=life)
     assert not is_believed(iat=0, exp=life + 1)
+    assert is_believed(iat=-age, exp=life - age)
+    assert not is_believed(iat=-age - 1, exp=life - age - 1)
     assert is_believed(iat=early, exp=early + 60)
     assert not is_believed(iat=early + 1, exp=early + 60)
 

@@ -40,7 +40,7 @@ def verify_own_assertion(raw_assertion: str, client: Client, *, trace: Collector
         max_bytes=limits.JWT_BEARER_BYTES,
         issuer=client.client_id,
         audience=_audience(raw_assertion, client, trace=trace, now=now),
-        greatest_age=limits.CLIENT_ASSERTION_LIFETIME,
+        greatest_age=limits.CLIENT_ASSERTION_AGE,
         greatest_lifetime=limits.CLIENT_ASSERTION_LIFETIME,
         skew=limits.CLIENT_ASSERTION_SKEW,
         after_expiry=timedelta(0),
@@ -60,9 +60,10 @@ def check_subject(verified: VerifiedClaims, client: Client) -> None:
 
 
 def check_not_used(verified: VerifiedClaims, client: Client) -> None:
-    """The assertion is used for the first time. It is remembered until its end, when nobody can present it any more."""
+    """The assertion is used for the first time. It is remembered for as long as anybody could present it."""
+    until = min(verified.expires_at, verified.issued_at + limits.CLIENT_ASSERTION_AGE)
     try:
-        claim_once(USED, f"{client.pk}:{verified.claims['jti']}", until=verified.expires_at)
+        claim_once(USED, f"{client.pk}:{verified.claims['jti']}", until=until)
     except AlreadyUsed as error:
         raise InvalidClient("replayed", expected="a jti of its own", actual="one that was used before") from error
 
