@@ -268,6 +268,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "broker.api.document.Schema",
     "EXCEPTION_HANDLER": "broker.api.problems.answer_problem",
     "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Countersign management API",
@@ -276,11 +277,10 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVERS": [{"url": BROKER_BASE_URL}],
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_AUTHENTICATION": [],
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "POSTPROCESSING_HOOKS": ["broker.api.document.complete"],
     "EXTENSIONS_INFO": {},
     "ENUM_NAME_OVERRIDES": {},
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
 }
 
 # --- Logging --------------------------------------------------------------------------------------------------------
@@ -325,11 +325,22 @@ structlog.configure(
 )
 
 # --- Wiring: what the ground needs from above, by dotted name ------------------------------------------------------
-# Resources of our own that take our access tokens, by path: their scopes (RFC 9728).
+# Resources of our own that take our access tokens, by path: {scope: what it allows} (RFC 9728).
 PROTECTED_RESOURCES = {
-    "oauth/userinfo": ("openid", "profile", "email", "groups"),
-    "access": ("access.evaluate",),
-    "api/v1": ("registry.read", "registry.write", "grants.read", "grants.revoke", "decisions.read"),
+    "oauth/userinfo": {
+        "openid": "Know who is signed on",
+        "profile": "Read the person's names",
+        "email": "Read the person's e-mail address",
+        "groups": "Read the person's groups",
+    },
+    "access": {"access.evaluate": "Ask for decisions"},
+    "api/v1": {
+        "registry.read": "Read clients, flows, resources and approvals",
+        "registry.write": "Register and change clients, propose and end flows, issue and end secrets",
+        "grants.read": "Read what was granted to whom",
+        "grants.revoke": "Revoke what was granted",
+        "decisions.read": "Read what was decided",
+    },
 }
 CLAIMS_RELEASER = "federation.claims.release.release_claims"
 SUBJECT_TOKEN_VERIFIERS = {

@@ -1,13 +1,13 @@
 from django.urls import path
-from drf_spectacular.views import SpectacularJSONAPIView
 
-from broker.api import clients, decisions, flows, grants, resources
+from broker.api import clients, decisions, flows, grants, pages, resources
 
 urlpatterns = [
     path("api/v1/clients", clients.Clients.as_view(), name="api_clients"),
-    path("api/v1/clients/<str:client_id>", clients.OneClient.as_view(), name="api_client"),
-    path("api/v1/clients/<str:client_id>/secrets", clients.Secrets.as_view(), name="api_client_secrets"),
-    path("api/v1/clients/<str:client_id>/secrets/<int:secret_id>", clients.OneSecret.as_view(), name="api_secret"),
+    # A client_id may be an address, with slashes.
+    path("api/v1/clients/<path:client_id>/secrets", clients.Secrets.as_view(), name="api_client_secrets"),
+    path("api/v1/clients/<path:client_id>/secrets/<int:secret_id>", clients.OneSecret.as_view(), name="api_secret"),
+    path("api/v1/clients/<path:client_id>", clients.OneClient.as_view(), name="api_client"),
     path("api/v1/flows", flows.Flows.as_view(), name="api_flows"),
     path("api/v1/flows/<int:flow_id>", flows.OneFlow.as_view(), name="api_flow"),
     path("api/v1/resources", resources.Resources.as_view(), name="api_resources"),
@@ -17,5 +17,6 @@ urlpatterns = [
     path("api/v1/grants/<uuid:grant_id>", grants.OneGrant.as_view(), name="api_grant"),
     path("api/v1/decisions", decisions.Decisions.as_view(), name="api_decisions"),
     path("api/v1/decisions/<uuid:decision_id>", decisions.OneDecision.as_view(), name="api_decision"),
-    path("api/schema", SpectacularJSONAPIView.as_view(), name="api_schema"),
+    path("api/schema", pages.schema, name="api_schema"),
+    path("api/docs", pages.docs, name="api_docs"),
 ]

@@ -25,6 +25,7 @@ from broker.operations.processes import Program, ProgramStopped, StopAsked, Supe
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOST = "127.0.0.1"
+WEB_PROCESSES = 1
 WEB_THREADS = 6
 WEB_STOP_SECONDS = 5
 """How long the web server lets requests finish; below the supervisor's own patience."""
@@ -158,7 +159,7 @@ def prepare_folder_or_exit() -> None:
 
 
 def prepare_database() -> bool:
-    """Bring the database, the static files and the keys up to date. Returns whether the database is new.
+    """Bring the database, the static files, the keys and our own APIs up to date. Returns whether the database is new.
 
     Raises CannotStart.
     """
@@ -173,6 +174,7 @@ def prepare_database() -> bool:
 
     from broker.actors import SYSTEM
     from broker.keys.services import ensure_keys
+    from broker.registry.registering.resources import register_own_resources
 
     try:
         executor = MigrationExecutor(connection)
@@ -180,6 +182,7 @@ def prepare_database() -> bool:
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
         ensure_keys(SYSTEM)
+        register_own_resources(actor=SYSTEM)
     except (DatabaseError, InconsistentMigrationHistory) as error:
         first_line = str(error).strip().partition("\n")[0]
         raise CannotStart(f"the database cannot be used: {first_line}") from error
@@ -203,9 +206,14 @@ def make_first_operators(operators: Sequence[tuple[str, str]]) -> list[NewOperat
 
 def web_server(port: int) -> Program:
     """The web server, on loopback."""
-    options = f"--interface wsgi --host {HOST} --port {port} --workers 1 --blocking-threads {WEB_THREADS} --no-ws"
-    options += f" --workers-kill-timeout {WEB_STOP_SECONDS} --log-level warning"
-    return Program("web", (sys.executable, "-m", "granian", *options.split(), "broker.wsgi:application"), ENVIRONMENT)
+    options = f"--interface wsgi --host {HOST} --port {port} --workers {WEB_PROCESSES}"
+    options += (
+        f" --blocking-threads {WEB_THREADS} --no-ws --workers-kill-timeout {WEB_STOP_SECONDS} --log-level warning"
+    )
+    # Several of these may serve one installation; who starts more than one says so.
+    processes = os.environ.get("BROKER_THROTTLE_PROCESSES") or str(WEB_PROCESSES)
+    environment = {**ENVIRONMENT, "BROKER_THROTTLE_PROCESSES": processes}
+    return Program("web", (sys.executable, "-m", "granian", *options.split(), "broker.wsgi:application"), environment)
 
 
 def worker() -> Program:

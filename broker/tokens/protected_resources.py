@@ -12,7 +12,7 @@ WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 def describe_resource(path: str) -> dict[str, Any] | None:
     """The metadata of the resource at `path` (settings.PROTECTED_RESOURCES); None where there is none."""
-    resources: Mapping[str, tuple[str, ...]] = settings.PROTECTED_RESOURCES
+    resources: Mapping[str, Mapping[str, str]] = settings.PROTECTED_RESOURCES
     if path not in resources:
         return None
     return {

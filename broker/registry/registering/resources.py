@@ -13,11 +13,13 @@ from broker.registry.registering.changes import (
     Changes,
     assign,
     check_row,
+    hold_registry,
     record_changed,
     record_created,
     record_retired,
     save_new,
 )
+from broker.registry.registering.own_resources import check_not_own, check_own_scopes, own_resources
 from broker.registry.values import BadValue
 
 
@@ -38,6 +40,7 @@ def create_resource(identifier: str, *, actor: Actor, **fields: Unpack[ResourceF
     """Register a resource. Raises BadValue."""
     columns, introspectors = _split(fields)
     resource = Resource(identifier=values.resource_identifier(identifier), **columns)
+    check_own_scopes(identifier, resource.scopes)
     check_row(resource)
     save_new(resource)
     named = _set_introspectors(resource, introspectors or [])
@@ -55,6 +58,7 @@ def change_resource(resource: Resource, *, actor: Actor, **fields: Unpack[Resour
     if introspectors is not None:
         changes |= _set_introspectors(resource, introspectors)
     if changes:
+        check_own_scopes(resource.identifier, resource.scopes)
         check_row(resource)
         resource.save()
         record_changed("resource", resource.identifier, actor=actor, changes=changes)
@@ -64,12 +68,31 @@ def change_resource(resource: Resource, *, actor: Actor, **fields: Unpack[Resour
 @transaction.atomic
 def retire_resource(resource: Resource, *, actor: Actor) -> None:
     """Remove it, and what was only asked for; the book keeps what it was. Raises BadValue while flows lead to it."""
+    check_not_own(resource.identifier)
     flows = resource.flows.filter(is_draft=False).select_related("client")
     if flows:
         raise BadValue(f"flows still lead to it, of {', '.join(sorted({flow.client.client_id for flow in flows}))}")
     record_retired("resource", resource.identifier, actor=actor, fields={"scopes": resource.scopes})
     resource.flows.filter(is_draft=True).delete()
     resource.delete()
+
+
+@transaction.atomic
+def register_own_resources(*, actor: Actor) -> list[Resource]:
+    """Register those of our own APIs that are missing, and give them the scopes of this version. Returns what it did.
+
+    A second call does nothing.
+    """
+    hold_registry()
+    known = {row.identifier: row for row in Resource.objects.filter(identifier__in=own_resources())}
+    done = []
+    for identifier, scopes in own_resources().items():
+        row = known.get(identifier)
+        if row is None:
+            done.append(create_resource(identifier, scopes=dict(scopes), actor=actor))
+        elif set(row.scopes) != set(scopes):
+            done.append(change_resource(row, scopes=dict(scopes), actor=actor))
+    return done
 
 
 def _split(fields: ResourceFields) -> tuple[dict[str, Any], Iterable[Client] | None]:

@@ -11,6 +11,7 @@ from broker.console.models import Operator
 from broker.console.services import create_operator
 from broker.keys.models import SigningKey
 from broker.keys.services import NEEDED, ensure_keys
+from broker.registry.registering.resources import register_own_resources
 from tests.factories import make_keys
 
 pytestmark = pytest.mark.django_db
@@ -30,13 +31,15 @@ def test_the_first_run_makes_the_keys_and_names_what_is_left() -> None:
     code, text = run()
 
     assert code == 0
-    assert text.count("made ") == len(NEEDED) == SigningKey.objects.count()
+    assert text.count("made    key ") == len(NEEDED) == SigningKey.objects.count()
+    assert text.count("made    API ") == 2
     assert "to do   operators" in text
     assert "manage.py create_operator" in text
 
 
 def test_a_second_run_makes_nothing() -> None:
     make_keys()
+    register_own_resources(actor=SYSTEM)
     before = set(SigningKey.objects.values_list("kid", "state"))
 
     code, text = run("--json")
