@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import structlog
 from django.conf import settings
@@ -17,6 +17,8 @@ from broker.errors import BrokerError
 GetResponse = Callable[[HttpRequest], HttpResponse]
 log = structlog.get_logger(__name__)
 TRACE_HEADER = "Countersign-Trace"
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+PROBLEM_TYPE = "urn:countersign:refusal:"
 CONTENT_LENGTH_DIGITS = 18
 """Longer numbers are nobody's length; Python refuses to read very long ones at all."""
 BODY_BYTES = {
@@ -141,3 +143,23 @@ def refusal_json(error: BrokerError, *, trace_id: str) -> HttpResponse:
         "trace_id": trace_id,
     }
     return no_store(JsonResponse(body, status=refusal.status))
+
+
+def problem_body(error: BrokerError, *, status: int, trace_id: str) -> dict[str, Any]:
+    """A refusal as problem details (RFC 9457), with our code, who can mend it and how, and the trace id."""
+    refusal = error.refusal
+    return {
+        "type": f"{PROBLEM_TYPE}{refusal.code}",
+        "title": refusal.meaning,
+        "status": status,
+        "code": refusal.code,
+        "mender": refusal.mender.value,
+        "remedy": refusal.remedy,
+        "trace_id": trace_id,
+    }
+
+
+def problem_json(error: BrokerError, *, trace_id: str) -> HttpResponse:
+    """The answer with that body."""
+    body = problem_body(error, status=error.refusal.status, trace_id=trace_id)
+    return no_store(JsonResponse(body, status=error.refusal.status, content_type=PROBLEM_MEDIA_TYPE))

@@ -87,6 +87,8 @@ API_PAGE_DEFAULT = 50
 API_PARAMETER_CHARS = 500
 API_NUMBER = 2**63 - 1
 """The greatest id that a cursor may name: no database has a greater one."""
+API_ERRORS = 20
+"""What one refusal names as wrong."""
 API_ANSWER_KEPT = timedelta(hours=24)
 """How long an answer is given again under its Idempotency-Key."""
 

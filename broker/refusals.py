@@ -716,6 +716,13 @@ CATALOGUE: tuple[Refusal, ...] = (
         "Ask for the scope that the API's document names; the client's flow has to allow it.",
     ),
     Refusal(
+        "api.operators_only",
+        403,
+        "Only an operator can do this.",
+        _APP,
+        "Ask an operator to do it in the console.",
+    ),
+    Refusal(
         "api.precondition_required",
         428,
         "A change needs If-Match.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -16,7 +17,7 @@ from broker.actors import Actor
 from broker.registry.models import Client
 from broker.throttling import Budget
 from broker.tokens.attempts import Attempt
-from broker.tokens.bearer import read_presented_token
+from broker.tokens.bearer import read_header_token
 from broker.tokens.errors import InsufficientScope, InvalidToken
 from broker.tokens.liveness import LiveToken, read_live_token
 from broker.tokens.possession import check_possession
@@ -53,7 +54,7 @@ class TokenAuthentication(BaseAuthentication):
         attempt = Attempt.of(request._request, "management API", BUDGET)
         request._request.META[ATTEMPT] = attempt
         now = timezone.now()
-        presented = read_presented_token(request._request)
+        presented = read_header_token(request._request)
         live = read_live_token(presented.raw, now=now, trace=attempt.trace, audience=audience())
         attempt.concerns(live.client)
         check_possession(presented, live.claims, now=now, trace=attempt.trace)
@@ -83,12 +84,15 @@ def caller_of(request: Request) -> Caller:
 
 
 class RequiresScope(BasePermission):
-    """The token reaches the scope that the view names for the method. A view that names none is open to nobody."""
+    """The token reaches the scope that the view names for the method. A view that names none takes no method."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        """Raises InsufficientScope."""
-        needed = getattr(view, "scopes", {}).get("GET" if request.method == "HEAD" else request.method or "", "")
+        """Raises InsufficientScope, MethodNotAllowed."""
+        method = "GET" if request.method == "HEAD" else request.method or ""
+        needed = getattr(view, "scopes", {}).get(method, "")
+        if not needed:
+            raise MethodNotAllowed(method)
         held = caller_of(request).scopes
-        if not needed or needed not in held:
+        if needed not in held:
             raise InsufficientScope("scope", code="api.insufficient_scope", expected=needed, actual=" ".join(held))
         return True

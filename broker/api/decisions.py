@@ -10,14 +10,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from broker.access.models import Decision
-from broker.api.base import View
+from broker.api.base import Shown, View
 from broker.api.paging import Order, answer_page
 from broker.api.parameters import page_of, page_parameters
 
 READ_DECISIONS = "decisions.read"
+FILTERS = {name: name for name in ("caller", "action", "resource_type")}
 
 
-class DecisionShown(serializers.Serializer[Any]):
+class DecisionShown(Shown):
     """A decision without what it was made from: that may name people, and is read in the console."""
 
     id = serializers.UUIDField()
@@ -39,15 +40,16 @@ class Decisions(View):
     """What was decided."""
 
     scopes = {"GET": READ_DECISIONS}
+    filters = FILTERS
 
-    @extend_schema(parameters=page_parameters("caller", "action", "resource_type"), responses=page_of(DecisionShown))
+    @extend_schema(parameters=page_parameters(FILTERS), responses=page_of(DecisionShown))
     def get(self, request: Request) -> Response:
         """List decisions, the newest first."""
         return answer_page(
             Decision.objects.defer("sealed"),
             request,
             order=Order(("at", "id"), descending=True),
-            filters=("caller", "action", "resource_type"),
+            filters=FILTERS,
             represent=show_decision,
         )
 

@@ -19,6 +19,11 @@ class Deprecated:
     successor: str
     """Address of what replaces it."""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError: nobody can move away from what ends as it is announced."""
+        if self.gone <= self.since:
+            raise ValueError("the end comes after the announcement")
+
     def headers(self) -> dict[str, str]:
         """Deprecation, Sunset, and Link to the successor."""
         since = int(_midnight(self.since).timestamp())

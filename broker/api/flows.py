@@ -1,5 +1,6 @@
 """/flows: what may get which token for what. Here a flow is proposed; operators approve it in the console."""
 
+from datetime import UTC
 from typing import Any
 
 from django.db import transaction
@@ -9,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from broker.api.base import READ, WRITE, Input, View
+from broker.api.base import READ, WRITE, Input, Shown, View
 from broker.api.idempotence import answer_once
 from broker.api.paging import Order, answer_page
 from broker.api.parameters import IDEMPOTENCY_KEY, IF_MATCH, page_of, page_parameters
@@ -21,7 +22,14 @@ from broker.registry.registering.flow_drafts import end_flow
 from broker.registry.registering.flows import change_flow, create_flow
 
 SHOWN = ("id", "grant", "scopes", "subject_class", "impersonation", "purpose", "data_classes", "owner")
-STATE = ("state", "approved_by", "expires", "proposed_by", "is_draft", "ended_at", "last_used_at")
+STATE = ("state", "approved_by", "expires", "proposed_by", "is_draft", "ended_at")
+FILTERS = {
+    "client": "client__client_id",
+    "resource": "resource__identifier",
+    "grant": "grant",
+    "state": "state",
+    "owner": "owner",
+}
 
 
 class FlowChange(Input):
@@ -48,22 +56,29 @@ class FlowInput(FlowChange):
     expires = serializers.DateField(help_text="its last day, in UTC")
 
 
-class FlowShown(FlowInput):
+class FlowShown(Shown, FlowInput):
     """A flow as it is."""
 
     id = serializers.IntegerField()
+    scopes = serializers.ListField(child=serializers.CharField())
+    purpose = serializers.CharField(allow_blank=True)
+    owner = serializers.EmailField(allow_blank=True)
     expires = serializers.DateField(allow_null=True)
     state = serializers.ChoiceField(Flow.State.choices)
     approved_by = serializers.CharField(allow_blank=True)
     proposed_by = serializers.CharField(allow_blank=True)
     is_draft = serializers.BooleanField(help_text="only a request asked for it; it waits for its owner and purpose")
     ended_at = serializers.DateTimeField(allow_null=True)
-    last_used_at = serializers.DateTimeField(allow_null=True)
+    last_used_on = serializers.DateField(allow_null=True, help_text="in UTC; its time would change the ETag all day")
 
 
 def show_flow(flow: Flow) -> dict[str, Any]:
     """A flow as a caller sees it."""
-    shown = {"client": flow.client.client_id, "resource": flow.resource.identifier}
+    shown = {
+        "client": flow.client.client_id,
+        "resource": flow.resource.identifier,
+        "last_used_on": flow.last_used_at.astimezone(UTC).date() if flow.last_used_at else None,
+    }
     return shown | {name: getattr(flow, name) for name in (*SHOWN, *STATE)}
 
 
@@ -71,13 +86,13 @@ class Flows(View):
     """The flow register."""
 
     scopes = {"GET": READ, "POST": WRITE}
+    filters = FILTERS
 
-    @extend_schema(parameters=page_parameters("state", "grant", "owner"), responses=page_of(FlowShown))
+    @extend_schema(parameters=page_parameters(FILTERS), responses=page_of(FlowShown))
     def get(self, request: Request) -> Response:
         """List flows, the proposed ones too."""
         rows = Flow.objects.select_related("client", "resource").filter(client__retired_at=None)
-        filters = ("state", "grant", "owner")
-        return answer_page(rows, request, order=Order(("id",)), filters=filters, represent=show_flow)
+        return answer_page(rows, request, order=Order(("id",)), filters=FILTERS, represent=show_flow)
 
     @extend_schema(request=FlowInput, responses={201: FlowShown}, parameters=[IDEMPOTENCY_KEY])
     def post(self, request: Request) -> Response:
@@ -99,7 +114,7 @@ class Flows(View):
             flow = create_flow(client, grant=grant, resource=resource, actor=self.actor, **sent)
             return 201, show_flow(flow), {}
 
-        return answer_once(request, propose)
+        return answer_once(request, propose, name="id")
 
 
 class OneFlow(View):
@@ -114,7 +129,10 @@ class OneFlow(View):
 
     @extend_schema(request=FlowChange, responses=FlowShown, parameters=[IF_MATCH])
     def patch(self, request: Request, flow_id: int) -> Response:
-        """Propose a change: what gives more waits for an approval, what takes away is in force at once."""
+        """Change what is sent: what only takes away is in force at once; anything else makes it a proposal again.
+
+        Nothing more is issued by a proposal until an operator approves it.
+        """
         with transaction.atomic():
             flow = _hold(flow_id)
             check_match(request, show_flow(flow))
@@ -132,7 +150,7 @@ class OneFlow(View):
 
 
 def _find(flow_id: int) -> Flow:
-    return get_object_or_404(Flow.objects.select_related("client", "resource"), pk=flow_id)
+    return get_object_or_404(Flow.objects.select_related("client", "resource"), pk=flow_id, client__retired_at=None)
 
 
 def _hold(flow_id: int) -> Flow:

@@ -9,16 +9,17 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from broker.api.base import View
+from broker.api.base import Shown, View
 from broker.api.paging import Order, answer_page
 from broker.api.parameters import page_of, page_parameters
 from broker.tokens.models import Grant
 from broker.tokens.services import revoke_grant
 
 READ_GRANTS, REVOKE_GRANTS = "grants.read", "grants.revoke"
+FILTERS = {"client": "client__client_id", "person": "person", "grant_type": "grant_type"}
 
 
-class GrantShown(serializers.Serializer[Any]):
+class GrantShown(Shown):
     """One family of tokens. No token, and nothing of a person but the id, is in it."""
 
     id = serializers.UUIDField()
@@ -41,7 +42,7 @@ def show_grant(grant: Grant) -> dict[str, Any]:
         "client": grant.client.client_id,
         "resource": grant.resource.identifier if grant.resource else "",
         "person": str(grant.person_id or ""),
-        "actors": [actor["client_id"] for actor in grant.actors],
+        "actors": [actor.get("client_id") or actor["sub"] for actor in grant.actors],
     }
 
 
@@ -49,17 +50,16 @@ class Grants(View):
     """What was given."""
 
     scopes = {"GET": READ_GRANTS}
+    filters = FILTERS
 
-    @extend_schema(
-        parameters=page_parameters("client__client_id", "person", "grant_type"), responses=page_of(GrantShown)
-    )
+    @extend_schema(parameters=page_parameters(FILTERS), responses=page_of(GrantShown))
     def get(self, request: Request) -> Response:
         """List grants, the newest first."""
         return answer_page(
             Grant.objects.select_related("client", "resource"),
             request,
             order=Order(("created_at", "id"), descending=True),
-            filters=("client__client_id", "person", "grant_type"),
+            filters=FILTERS,
             represent=show_grant,
         )
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -20,19 +21,32 @@ from rest_framework.utils.encoders import JSONEncoder
 from broker import limits
 from broker.api.authentication import caller_of
 from broker.api.models import StoredAnswer
+from broker.api.paging import address_of
+from broker.api.preconditions import etag_of
 from broker.api.problems import Problem
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
-_KEY = re.compile(r'"?[\x21\x23-\x7e]{1,200}"?', re.ASCII)
+_KEY = re.compile(r"[\x21\x23-\x7e]{1,200}", re.ASCII)
 Effect = Callable[[], tuple[int, dict[str, Any], dict[str, Any]]]
 """Does it, and returns (status, what is shown, what is shown this once and never again)."""
 
 
-def answer_once(request: Request, effect: Effect) -> Response:
-    """Do `effect` in one transaction, under the request's key if it has one. Raises Problem for a key of no use."""
-    key = request.headers.get(HEADER, "")
-    if not key:
+def answer_once(request: Request, effect: Effect, *, name: str = "") -> Response:
+    """Do `effect` in one transaction, under the request's key if it has one. Raises Problem for a key of no use.
+
+    `name` is the member by which what was made is addressed; empty: it has no address of its own.
+    """
+    response = _answer_once(request, effect)
+    if name:
+        response["ETag"] = etag_of(response.data)
+        response["Location"] = f"{address_of(request)}/{quote(str(response.data[name]), safe='')}"
+    return response
+
+
+def _answer_once(request: Request, effect: Effect) -> Response:
+    key = request.headers.get(HEADER, "").strip('"')
+    if HEADER not in request.headers:
         with transaction.atomic():
             return _answer(*effect())
     if not _KEY.fullmatch(key):

@@ -3,21 +3,23 @@
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
+from django.conf import settings
 from django.core.exceptions import FieldError, ValidationError
 from django.db.models import Field, Model, Q, QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from broker import limits
-from broker.api.authentication import audience
 from broker.api.problems import Problem
 
 M = TypeVar("M", bound=Model)
+PAGE_PARAMETERS = ("limit", "cursor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +35,17 @@ def answer_page(
     request: Request,
     *,
     order: Order,
-    filters: tuple[str, ...] = (),
+    filters: Mapping[str, str],
     represent: Callable[[M], dict[str, Any]],
 ) -> Response:
     """One page: `{items, next_cursor}`, and the next one's address in Link (RFC 8288).
 
-    `filters` are parameters that name a column, exactly. `limit` is 1 to limits.API_PAGE. Raises Problem for a
+    `filters` are {parameter: column}, compared exactly. `limit` is 1 to limits.API_PAGE. Raises Problem for a
     parameter that is unknown, repeated or of no use, also for a cursor that is not ours.
     """
-    parameters = read_parameters(request, (*filters, "limit", "cursor"))
+    parameters = read_parameters(request, (*filters, *PAGE_PARAMETERS))
     size = _size(parameters)
-    chosen = _filtered(rows, {name: parameters[name] for name in filters if name in parameters})
+    chosen = _filtered(rows, filters, parameters)
     if "cursor" in parameters:
         chosen = chosen.filter(_beyond(rows.model, order, parameters["cursor"]))
     sign = "-" if order.descending else ""
@@ -53,9 +55,13 @@ def answer_page(
     response = Response({"items": [represent(row) for row in page], "next_cursor": cursor})
     if cursor:
         query = urlencode({**parameters, "cursor": cursor})
-        path = request.path.partition("/api/v1")[2]
-        response["Link"] = f'<{audience()}{path}?{query}>; rel="next"'
+        response["Link"] = f'<{address_of(request)}?{query}>; rel="next"'
     return response
+
+
+def address_of(request: Request) -> str:
+    """Where the request went, by our settings."""
+    return f"{settings.BROKER_BASE_URL}{quote(request.path)}"
 
 
 def read_parameters(request: Request, known: tuple[str, ...]) -> dict[str, str]:
@@ -77,11 +83,16 @@ def _size(parameters: dict[str, str]) -> int:
     return int(text)
 
 
-def _filtered(rows: "QuerySet[M]", wanted: dict[str, str]) -> "QuerySet[M]":
-    for name, value in wanted.items():
+def _filtered(rows: "QuerySet[M]", filters: Mapping[str, str], parameters: Mapping[str, str]) -> "QuerySet[M]":
+    for name, column in filters.items():
+        if name not in parameters:
+            continue
+        choices = [value for value, _ in _column(rows.model, column).flatchoices]
+        if choices and parameters[name] not in choices:
+            raise Problem("api.invalid", errors=((f"?{name}", f"one of {', '.join(choices)}"),))
         try:
-            rows = rows.filter(**{name: value})
-        except (ValidationError, ValueError, FieldError) as error:
+            rows = rows.filter(**{column: parameters[name]})
+        except (ValidationError, ValueError) as error:
             raise Problem("api.invalid", errors=((f"?{name}", "nothing can be called this"),)) from error
     return rows
 
@@ -107,16 +118,30 @@ def _read_cursor(model: type[Model], order: Order, cursor: str) -> list[Any]:
         raw = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
         if not isinstance(raw, list) or len(raw) != len(order.columns) or not all(isinstance(v, str) for v in raw):
             raise ValueError("another shape")  # noqa: TRY301 - one error for whatever is no cursor
-        values = [_column(model, name).to_python(v) for name, v in zip(order.columns, raw, strict=True)]
+        return [_read_place(_column(model, name), text) for name, text in zip(order.columns, raw, strict=True)]
     except (binascii.Error, ValueError, ValidationError, RecursionError, OverflowError) as error:
         raise Problem("api.invalid", errors=(("?cursor", "take it from next_cursor, as it is"),)) from error
-    if any(value is None or (isinstance(value, int) and abs(value) > limits.API_NUMBER) for value in values):
-        raise Problem("api.invalid", errors=(("?cursor", "take it from next_cursor, as it is"),))
-    return values
+
+
+def _read_place(field: "Field[Any, Any]", text: str) -> Any:
+    """A value that the column and every database can hold. Raises ValueError, ValidationError, OverflowError."""
+    text.encode()  # half a surrogate pair has no bytes
+    value = field.to_python(text)
+    if value is None or "\x00" in text or (isinstance(value, int) and abs(value) > limits.API_NUMBER):
+        raise ValueError("no value of this column")
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError("a time without its zone")
+        return value.astimezone(UTC)
+    return value
 
 
 def _column(model: type[Model], name: str) -> "Field[Any, Any]":
-    field = model._meta.get_field(name)
+    """The column, also of a row that is pointed to: `client__client_id`."""
+    first, _, rest = name.partition("__")
+    field = model._meta.get_field(first)
+    if rest and isinstance(field.related_model, type):
+        return _column(field.related_model, rest)
     if not isinstance(field, Field):
         raise FieldError(f"{name} is no column of {model.__name__}")
     return field

@@ -1,5 +1,6 @@
 """Parameters and answers that many operations share, for the OpenAPI document."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
@@ -15,7 +16,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 
 
-def page_parameters(*filters: str) -> list[OpenApiParameter]:
+def page_parameters(filters: Iterable[str]) -> list[OpenApiParameter]:
     """The query of a list."""
     return [
         OpenApiParameter("limit", int, description=f"1 to {limits.API_PAGE}; {limits.API_PAGE_DEFAULT} if not named"),

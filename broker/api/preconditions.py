@@ -5,15 +5,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.serializers.json import DjangoJSONEncoder
 from rest_framework.request import Request
+from rest_framework.utils.encoders import JSONEncoder
 
 from broker.api.problems import Problem
 
 
 def etag_of(representation: Mapping[str, Any]) -> str:
     """The strong tag of what a caller is shown: it changes when that does, and only then."""
-    text = json.dumps(representation, sort_keys=True, cls=DjangoJSONEncoder)
+    text = json.dumps(representation, sort_keys=True, cls=JSONEncoder)
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 

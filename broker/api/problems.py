@@ -1,30 +1,43 @@
 """Every refusal as problem details (RFC 9457), with our stable code, the trace id, and who can mend it."""
 
+import traceback
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from django.http import Http404
+from django.http.request import UnreadablePostError
 from django.utils import timezone
 from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from broker import limits
 from broker.api.authentication import PATH, attempt_of
 from broker.errors import BrokerError
-from broker.http import trace_id_of
+from broker.http import PROBLEM_MEDIA_TYPE, problem_body, trace_id_of
 from broker.registry.values import BadValue
 from broker.tokens.dpop import NONCE_HEADER, fresh_nonce
 from broker.tokens.errors import InvalidProof, OAuthError, TooManyRequests, UseNonce
 from broker.tokens.protected_resources import metadata_address
 
 log = structlog.get_logger(__name__)
-MEDIA_TYPE = "application/problem+json"
-TYPE = "urn:countersign:refusal:"
 RETRY_AFTER_SECONDS = 5
+
+
+_CODES: Mapping[type[Exception], str] = {
+    Http404: "api.not_found",
+    exceptions.NotFound: "api.not_found",
+    exceptions.ParseError: "api.malformed",
+    UnreadablePostError: "api.malformed",
+    exceptions.UnsupportedMediaType: "api.media_type",
+    exceptions.NotAcceptable: "api.not_acceptable",
+    exceptions.MethodNotAllowed: "request.method",
+}
+"""What Django and its REST framework raise, as we call it."""
 
 
 class Problem(BrokerError):
@@ -43,44 +56,39 @@ class Problem(BrokerError):
         self.errors = errors
 
 
-def answer_problem(raised: Exception, context: Mapping[str, Any]) -> Response | None:
-    """DRF's exception handler. None leaves what nobody foresaw to the page of our own mistakes."""
+def answer_problem(raised: Exception, context: Mapping[str, Any]) -> Response:
+    """DRF's exception handler: also what nobody foresaw is a problem, and tells nothing of itself."""
     request: Request = context["request"]
-    if isinstance(raised, DatabaseError):
-        log.exception("database", error=type(raised).__name__)
     error = _understood(raised)
-    if error is None:
-        return None
     attempt = attempt_of(request)
     if isinstance(error, OAuthError) and attempt is not None:
-        attempt.save_refusal(error)
-    response = Response(_body(error, request), status=_status(error), content_type=MEDIA_TYPE)
-    for name, value in _headers(error, raised):
+        try:
+            attempt.save_refusal(error)
+        except DatabaseError as unwritten:
+            error = _understood(unwritten)
+    response = Response(_body(error, request), status=_status(error), content_type=PROBLEM_MEDIA_TYPE)
+    for name, value in _headers(error):
         response[name] = value
     return response
 
 
-def _understood(raised: Exception) -> BrokerError | None:
+def _understood(raised: Exception) -> BrokerError:
     if isinstance(raised, BrokerError):
         return raised
     if isinstance(raised, BadValue):
         return Problem("api.invalid", errors=(("", str(raised)),))
     if isinstance(raised, exceptions.ValidationError):
-        return Problem("api.invalid", errors=tuple(_flatten(raised.detail)))
-    if isinstance(raised, DatabaseError):
+        return Problem("api.invalid", errors=tuple(islice(_flatten(raised.detail), limits.API_ERRORS)))
+    if isinstance(raised, OperationalError | InterfaceError):
+        log.error("database", error=type(raised).__name__)
         return BrokerError("service.unavailable")
-    codes: Mapping[type[Exception], str] = {
-        Http404: "api.not_found",
-        exceptions.NotFound: "api.not_found",
-        exceptions.ParseError: "api.malformed",
-        exceptions.UnsupportedMediaType: "api.media_type",
-        exceptions.NotAcceptable: "api.not_acceptable",
-        exceptions.MethodNotAllowed: "request.method",
-        PermissionDenied: "api.insufficient_scope",
-        exceptions.PermissionDenied: "api.insufficient_scope",
-    }
-    code = next((code for kind, code in codes.items() if isinstance(raised, kind)), "")
-    return Problem(code, detail=str(raised)) if code else None
+    code = next((code for kind, code in _CODES.items() if isinstance(raised, kind)), "")
+    if code:
+        return Problem(code, detail=str(raised))
+    # The text of a fault may hold what somebody sent, so the log has its kind and its place only.
+    places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(raised.__traceback__)]
+    log.error("fault", error=type(raised).__name__, places=places)
+    return BrokerError("service.fault")
 
 
 def _status(error: BrokerError) -> int:
@@ -90,33 +98,22 @@ def _status(error: BrokerError) -> int:
 
 
 def _body(error: BrokerError, request: Request) -> dict[str, Any]:
-    refusal = error.refusal
-    body: dict[str, Any] = {
-        "type": f"{TYPE}{refusal.code}",
-        "title": refusal.meaning,
-        "status": _status(error),
-        "code": refusal.code,
-        "mender": refusal.mender.value,
-        "remedy": refusal.remedy,
-        "trace_id": trace_id_of(request._request),
-    }
+    body = problem_body(error, status=_status(error), trace_id=trace_id_of(request._request))
     if isinstance(error, Problem) and error.errors:
         body["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in error.errors]
     return body
 
 
-def _headers(error: BrokerError, raised: Exception) -> Iterator[tuple[str, str]]:
+def _headers(error: BrokerError) -> Iterator[tuple[str, str]]:
     status = _status(error)
-    if isinstance(raised, exceptions.MethodNotAllowed):
-        yield "Allow", ", ".join(getattr(raised, "allowed_methods", ()))
     if isinstance(error, TooManyRequests):
         yield "Retry-After", str(error.left.resets_in)
     elif status == 503:
         yield "Retry-After", str(RETRY_AFTER_SECONDS)
-    if status in (401, 403):
+    if isinstance(error, OAuthError) and status in (401, 403):
         scheme = "DPoP" if isinstance(error, InvalidProof | UseNonce) else "Bearer"
         parts = [f'{scheme} realm="{settings.BROKER_BASE_URL}"', f'resource_metadata="{metadata_address(PATH)}"']
-        if isinstance(error, OAuthError) and error.reason != "absent":
+        if error.reason != "absent":
             parts.append(f'error="{error.error}"')
         yield "WWW-Authenticate", ", ".join(parts)
     if isinstance(error, UseNonce):

@@ -8,14 +8,16 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from broker.api.base import READ, View
+from broker.api.base import READ, Shown, View
 from broker.api.paging import Order, answer_page
 from broker.api.parameters import page_of, page_parameters
 from broker.approvals.models import Approval
 from broker.registry.models import Resource
 
+FILTERS = {"state": "state", "kind": "kind"}
 
-class ResourceShown(serializers.Serializer[Any]):
+
+class ResourceShown(Shown):
     """An API for which access tokens are issued."""
 
     identifier = serializers.CharField()
@@ -25,7 +27,7 @@ class ResourceShown(serializers.Serializer[Any]):
     introspectors = serializers.ListField(child=serializers.CharField(), help_text="client_ids")
 
 
-class ApprovalShown(serializers.Serializer[Any]):
+class ApprovalShown(Shown):
     """Something that waits for a second operator, or waited."""
 
     id = serializers.IntegerField()
@@ -53,26 +55,26 @@ class Resources(View):
     """The APIs."""
 
     scopes = {"GET": READ}
+    filters = {}
 
-    @extend_schema(parameters=page_parameters(), responses=page_of(ResourceShown))
+    @extend_schema(parameters=page_parameters(()), responses=page_of(ResourceShown))
     def get(self, request: Request) -> Response:
         """List resources with their scopes."""
         rows = Resource.objects.prefetch_related("introspectors")
-        return answer_page(rows, request, order=Order(("identifier",)), represent=show_resource)
+        return answer_page(rows, request, order=Order(("identifier",)), filters={}, represent=show_resource)
 
 
 class Approvals(View):
     """What waits for a second operator."""
 
     scopes = {"GET": READ}
+    filters = FILTERS
 
-    @extend_schema(parameters=page_parameters("state", "kind"), responses=page_of(ApprovalShown))
+    @extend_schema(parameters=page_parameters(FILTERS), responses=page_of(ApprovalShown))
     def get(self, request: Request) -> Response:
         """List approvals, the newest first. They are decided in the console."""
         order = Order(("id",), descending=True)
-        return answer_page(
-            Approval.objects.all(), request, order=order, filters=("state", "kind"), represent=show_approval
-        )
+        return answer_page(Approval.objects.all(), request, order=order, filters=FILTERS, represent=show_approval)
 
 
 class OneApproval(View):

@@ -36,7 +36,19 @@ class PresentedToken:
 
 def read_presented_token(request: HttpRequest) -> PresentedToken:
     """The one access token of a request. Raises InvalidRequest, InvalidToken (reason `absent` when there is none)."""
-    scheme, raw = _read_token(request)
+    check_empty_query(request)
+    return _presented(request, [_from_header(request), _from_form(request)])
+
+
+def read_header_token(request: HttpRequest) -> PresentedToken:
+    """The same, for an API whose query and body are its own: the token is in the header, or nowhere."""
+    if "access_token" in request.GET:
+        raise InvalidRequest("query", expected="the token in the header", actual="access_token in the query")
+    return _presented(request, [_from_header(request)])
+
+
+def _presented(request: HttpRequest, places: list[tuple[str, str]]) -> PresentedToken:
+    scheme, raw = _only_token(places)
     return PresentedToken(
         raw=raw,
         scheme=scheme,
@@ -47,9 +59,8 @@ def read_presented_token(request: HttpRequest) -> PresentedToken:
     )
 
 
-def _read_token(request: HttpRequest) -> tuple[str, str]:
-    check_empty_query(request)
-    presented = [(scheme, token) for scheme, token in (_from_header(request), _from_form(request)) if token]
+def _only_token(places: list[tuple[str, str]]) -> tuple[str, str]:
+    presented = [(scheme, token) for scheme, token in places if token]
     if len(presented) > 1:
         raise InvalidRequest("two_methods", expected="the token in one place", actual="header and form")
     if not presented:

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from broker import limits
 from broker.errors import BrokerError
-from broker.http import no_store, refusal_json, trace_id_of
+from broker.http import no_store, problem_json, refusal_json, trace_id_of
 from broker.registry.models import Application
 from broker.registry.services import find_home_realm
 from broker.sessions.models import Session
@@ -31,15 +31,28 @@ from federation.signon.views.answers import follow
 log = structlog.get_logger(__name__)
 EMAIL_CHARS = 254
 """Of an address as a person types it (RFC 5321 section 4.5.3.1.3, without its brackets)."""
-MACHINE_PATHS = ("/oauth/token", "/oauth/userinfo", "/oauth/jwks", "/.well-known/", "/health/", "/metrics")
+MACHINE_PATHS = (
+    "/oauth/token",
+    "/oauth/introspect",
+    "/oauth/revoke",
+    "/oauth/par",
+    "/oauth/userinfo",
+    "/oauth/jwks",
+    "/.well-known/",
+    "/access/",
+    "/health/",
+    "/metrics",
+)
 
 
 def refusal_page(request: HttpRequest, error: BrokerError, *, way_back: Answer | None = None) -> HttpResponse:
     """A refusal as a person reads it: what happened, who can mend it and how, the code and the trace id.
 
-    A machine's address answers in JSON.
+    A machine's address answers in JSON, the management API's with problem details.
     """
-    if request.path.startswith(MACHINE_PATHS):
+    if request.path.startswith("/api/"):
+        response = problem_json(error, trace_id=trace_id_of(request))
+    elif request.path.startswith(MACHINE_PATHS):
         response = refusal_json(error, trace_id=trace_id_of(request))
     else:
         context = {"refusal": error.refusal, "trace_id": trace_id_of(request), "way_back": way_back}
