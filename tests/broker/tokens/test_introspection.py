@@ -233,7 +233,7 @@ def test_a_token_dies_at_its_end(gate, time_machine):
     assert gate.introspect(token).json() == INACTIVE
 
 
-NO_TOKENS = ["x", "a.b.c", "..", "a.b", "é", "\u0000", "x" * 8_192, "." * 100, str(uuid.uuid4())]
+NO_TOKENS = ["x", "a.b.c", "..", "a.b", "é", "\u0000", "x" * 8_192, "." * 100, str(uuid.UUID(int=7))]
 
 
 @pytest.mark.parametrize("token", [token for token in NO_TOKENS if token != "\u0000"])
