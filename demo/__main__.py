@@ -5,12 +5,13 @@ The port comes from the variable PORT (8000 by default); the company takes the f
 
 import hashlib
 import io
+import json
 import os
-import secrets
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from broker import env
@@ -19,9 +20,14 @@ from broker.operations.processes import Program
 from demo import erp, identity_provider
 from demo.addresses import DEFAULT_PORT, NAMES, Addresses
 from demo.fetching import fetch
+from demo.integrations import CLIENTS, Integrations, date_flows, keep_secret
 
 HERE = Path(__file__).resolve().parent
 APPLICATIONS = ("crm", "hr")
+SCHEMA = "words.cedarschema"
+POLICIES = ("erp-orders.cedar", "hr-entrance.cedar")
+IN_FORCE = "erp-orders"
+"""The policy that the two operators bring into force."""
 OPERATORS = (("olga@acme.example", "Olga Operator"), ("oscar@acme.example", "Oscar Operator"))
 REMEDY = "choose another: make run PORT=8010"
 HIGHEST_PORT = 2**16 - 1 - len(NAMES)
@@ -38,18 +44,23 @@ class Demonstration:
     def prepare(self, _var: Path) -> Sequence[Program]:
         """Write what the company's processes and its configuration need; returns the processes."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        for application in APPLICATIONS:
-            secret = self.folder / f"{application}.secret"
-            if not secret.exists():
-                secret.write_text(secrets.token_urlsafe(32))
+        for client in (*APPLICATIONS, *CLIENTS):
+            keep_secret(self.folder, client)
         sso_url = f"{self.addresses.identity_provider}/sso"
         for name, metadata in (
             (identity_provider.METADATA_FILE, identity_provider.make_metadata(self.folder, sso_url=sso_url)),
             (erp.METADATA_FILE, erp.make_metadata(self.folder, address=self.addresses.erp)),
         ):
             (self.folder / name).write_bytes(metadata)
-        for name in ("company.yaml", "clicks.json"):
-            (self.folder / name).write_text(self.addresses.readdress((HERE / name).read_text()))
+        company, clicks = (
+            self.addresses.readdress((HERE / name).read_text()) for name in ("company.yaml", "clicks.json")
+        )
+        company = date_flows(company, self.folder, today=datetime.now(UTC).date())
+        told = json.loads(clicks) | {"integrations": Integrations(self.addresses, self.folder).box()}
+        for name, text in (("company.yaml", company), ("clicks.json", json.dumps(told))):
+            (self.folder / name).write_text(text)
+        for name in (SCHEMA, *POLICIES):
+            (self.folder / name).write_bytes((HERE / name).read_bytes())
         options = ("--base-port", str(self.addresses.port), "--folder", str(self.folder))
         return (
             Program("identity-provider", (sys.executable, "-m", "demo.identity_provider", *options)),
@@ -64,7 +75,8 @@ class Demonstration:
 
         digest = hashlib.sha256()
         metadata = (identity_provider.METADATA_FILE, erp.METADATA_FILE)
-        for name in ("company.yaml", *metadata, *(f"{one}.secret" for one in APPLICATIONS)):
+        clients = (f"{client}.secret" for client in (*APPLICATIONS, *CLIENTS))
+        for name in ("company.yaml", *metadata, *clients, SCHEMA, *POLICIES):
             digest.update((self.folder / name).read_bytes())
         applied = self.folder / "applied"
         if not is_new and applied.exists() and applied.read_text() == digest.hexdigest():
@@ -72,6 +84,7 @@ class Demonstration:
         self._wait_for_globex()
         said = io.StringIO()
         try:
+            call_command("declare_policy_schema", str(self.folder / SCHEMA), stdout=said, stderr=said)
             call_command("apply", str(self.folder / "company.yaml"), stdout=said, stderr=said)
         except (CommandError, SystemExit) as error:  # the command ends like that when the file has problems
             raise embedded.CannotStart(
@@ -91,9 +104,22 @@ class Demonstration:
                 return
         raise embedded.CannotStart("Globex's identity provider does not answer; its log is log/globex.log")
 
+    def begin(self) -> str:
+        """The first start: a policy comes into force, and the integrations ask. Returns what went wrong, or ""."""
+        from broker.errors import BrokerError
+
+        try:
+            bring_into_force(IN_FORCE)
+            Integrations(self.addresses, self.folder).ask_once()
+        except (BrokerError, OSError, ValueError, KeyError) as error:
+            return f"{type(error).__name__}: {error}"
+        return ""
+
     def announce(self, operators: Sequence[embedded.NewOperator]) -> None:
-        """Say where everything is and what to click."""
+        """Say where everything is and what to click. The first start also shows what integrations do."""
         addresses = self.addresses
+        # What fails here must not keep the one-time passwords back.
+        problem = self.begin() if operators else ""
         lines = [
             "",
             "Countersign and the demonstration company are running. Ctrl-C stops them.",
@@ -107,6 +133,8 @@ class Demonstration:
             f"  Globex Login        {addresses.globex}/  (faults: {addresses.globex}/faults)",
             "",
         ]
+        if problem:
+            lines += [f"  The integrations could not be shown: {problem}", ""]
         if operators:
             lines.append("  Two operators for the console; each one-time password is shown only now:")
             lines += [f"    {one.email:20}{one.password}" for one in operators]
@@ -114,6 +142,18 @@ class Demonstration:
             email = OPERATORS[0][0]
             lines.append(f"  A lost password: .venv/bin/python manage.py reset_operator {email}")
         print("\n".join(lines), flush=True)
+
+
+def bring_into_force(slug: str) -> None:
+    """The one operator asks, the other approves, as they would in the console. Raises BrokerError."""
+    from broker.access.activation import request_activation
+    from broker.access.models import PolicyVersion
+    from broker.actors import Actor, ActorKind
+    from broker.approvals.services import approve
+
+    olga, oscar = (Actor(ActorKind.OPERATOR, email) for email, _ in OPERATORS)
+    version = PolicyVersion.objects.select_related("policy").get(policy__slug=slug, state=PolicyVersion.State.CANDIDATE)
+    approve(request_activation(version, actor=olga), actor=oscar, reason="The demonstration begins with it.")
 
 
 def main() -> int:
