@@ -76,6 +76,8 @@ PUSHED_REQUESTS = 500
 DECISION_REQUESTS = 10_000
 SEARCH_REQUESTS = 2_000
 API_REQUESTS = 500
+FAILED_AUTHENTICATIONS = 30
+"""Of one client from one address in a window: above it no secret is compared that takes long to compare."""
 REFUSALS_TOLD_INTERVAL = timedelta(minutes=1)
 """How often the refusals that were only counted are told of."""
 REFUSALS_WRITTEN = 100

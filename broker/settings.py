@@ -384,6 +384,7 @@ HEALTH_CHECKS = [
     "broker.operations.health.check_migrations",
     "broker.keys.health.check_signing_keys",
     "broker.operations.health.check_queue",
+    "broker.operations.health.check_throttle",
 ]
 DOCTOR_CHECKS = [
     *HEALTH_CHECKS,

@@ -109,18 +109,16 @@ class Throttle:
             raise self._refused(budget)
         return left
 
-    def check(self, budget: Budget, key: str) -> None:
-        """Raise TooMany when nothing is left for `key`, and take nothing."""
+    def is_spent(self, budget: Budget, key: str) -> bool:
+        """Whether nothing is left for `key`, as far as this process knows. Takes nothing, and asks nobody."""
         with self._lock:
             window = self._windows.get((budget.name, key))
-            is_over = (
+            return (
                 window is not None
                 and window.number == self._number(budget)
                 and window.spent >= window.leased
                 and window.is_exhausted
             )
-        if is_over:
-            raise self._refused(budget)
 
     def forget(self) -> None:
         """Forget what was spent, as a new process would."""
@@ -191,6 +189,10 @@ class RedisLeases:
         self._redis = redis.Redis.from_url(
             url, socket_timeout=STORE_SECONDS, socket_connect_timeout=STORE_SECONDS, retry_on_timeout=False
         )
+
+    def ping(self) -> None:
+        """Raises redis.RedisError when the store is away."""
+        self._redis.ping()
 
     def __call__(self, name: str, size: int, permits: int, seconds: int) -> int:
         """How many of `size` permits are given. Raises redis.RedisError."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+import redis
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -12,6 +13,7 @@ from kombu import Connection
 from kombu.exceptions import ChannelError
 
 from broker.findings import Finding
+from broker.throttling import RedisLeases
 
 log = structlog.get_logger(__name__)
 Check = Callable[[], list[Finding]]
@@ -94,6 +96,26 @@ def check_queue() -> list[Finding]:
     if waiting > QUEUE_WAITING_MAX:
         return [Finding("queue", "warning", f"{waiting} messages wait in the queue", "See whether a worker runs.")]
     return [Finding("queue", "ok", f"the queue can be reached, {waiting} messages wait")]
+
+
+def check_throttle() -> list[Finding]:
+    """Requests are counted by all processes together. Without Redis each counts alone, and allows its share."""
+    if not settings.REDIS_URL:
+        text = f"without Redis each of {settings.THROTTLE_PROCESSES} processes allows its share of requests"
+        return [Finding("throttle", "ok", text)]
+    try:
+        RedisLeases(settings.REDIS_URL).ping()
+    except redis.RedisError as error:
+        return [
+            Finding(
+                "throttle",
+                "warning",
+                f"requests are counted by each process alone ({type(error).__name__}), each allows 1/"
+                f"{settings.THROTTLE_PROCESSES} of a budget",
+                "Start Redis, or correct BROKER_REDIS_URL.",
+            )
+        ]
+    return [Finding("throttle", "ok", "requests are counted by all processes together")]
 
 
 def count_waiting_messages() -> int:

@@ -14,6 +14,7 @@ from broker.errors import BrokerError
 from broker.events import catalogue
 from broker.events.services import record
 from broker.http import actor_from, adopt_trace_id, trace_id_of
+from broker.traces.bounded import may_be_written
 from broker.traces.collector import Collector
 from broker.traces.models import Trace
 from broker.traces.services import save_trace
@@ -68,8 +69,10 @@ class Attempt:
         )
 
     def save_refusal(self, error: BrokerError) -> None:
-        """Store the refusal: its trace and its event, in one commit of their own."""
+        """Store the refusal: its trace and its event, in one commit of their own; in a flood of them, count it."""
         self.outcome, self.is_saved = Trace.Outcome.REFUSED, True
+        if not self.is_test and not may_be_written(self.actor, error.code):
+            return
         self.trace.check(error.code, passed=False, expected=error.expected, actual=error.actual)
         if error.detail:
             self.trace.note("Refused.", detail=error.detail)

@@ -134,16 +134,14 @@ def test_what_is_left_is_told(clock, store):
     assert (refused.value.left.remaining, refused.value.left.resets_in) == (0, 7)
 
 
-def test_a_check_takes_nothing(clock, store):
+def test_looking_whether_a_budget_is_spent_takes_nothing(clock, store):
     throttle = Throttle(store, share=lambda: 4, clock=clock)
-    for _ in range(100):
-        throttle.check(BUDGET, "client")
+    assert not any(throttle.is_spent(BUDGET, "client") for _ in range(100))
     passing(throttle)
-    with pytest.raises(TooMany):
-        throttle.check(BUDGET, "client")
-    throttle.check(BUDGET, "another")
+    assert throttle.is_spent(BUDGET, "client")
+    assert not throttle.is_spent(BUDGET, "another")
     clock.now += 10
-    throttle.check(BUDGET, "client")
+    assert not throttle.is_spent(BUDGET, "client")
 
 
 def test_strangers_do_not_fill_the_memory(clock):

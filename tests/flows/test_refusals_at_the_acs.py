@@ -12,6 +12,7 @@ from broker.directory.models import Person
 from broker.events.models import Event
 from broker.keys.services import saml_encryption_certificate
 from broker.sessions.models import Session
+from broker.traces import bounded
 from broker.traces.models import Trace
 from broker.traces.services import read_trace
 from federation.signon.models import LoginRequest
@@ -148,3 +149,15 @@ def test_a_form_of_another_site_chooses_nothing(company):
     response = DjangoClient(enforce_csrf_checks=True).post("/signon/choose", {"flow": "x"})
     assert response.status_code == 403
     assert "request.csrf" in response.content.decode()
+
+
+def test_a_flood_of_refusals_is_counted_and_does_not_fill_the_tables(company):
+    written = 0
+    for _ in range(bounded.BUDGET.permits):
+        response = DjangoClient().post(company.acs_url, {"SAMLResponse": "bm90aGluZw=="})
+        assert response.status_code == 400
+        assert "<code>saml." in response.content.decode()
+        written = Event.objects.filter(type="login.refused").count()
+    assert 0 < written < bounded.BUDGET.permits
+    assert Trace.objects.count() == written
+    assert Event.objects.filter(type="refusals.counted").exists()

@@ -5,14 +5,17 @@ import binascii
 from datetime import datetime
 from urllib.parse import unquote_plus
 
+from broker import limits
 from broker.errors import BrokerError
 from broker.registry.models import Client, CredentialKind
-from broker.registry.secrets import check_secret
+from broker.registry.secrets import check_secret, has_slow_secret
+from broker.throttling import Budget, TooMany, throttle
 from broker.tokens.attempts import Attempt
 from broker.tokens.credentials import Presented, VerifiedCredential
-from broker.tokens.errors import InvalidClient
+from broker.tokens.errors import InvalidClient, TooManyRequests
 from broker.tokens.requests import ClientRequest
 
+FAILURES = Budget("client-authentication", limits.FAILED_AUTHENTICATIONS)
 BASIC, POST = Client.Authentication.CLIENT_SECRET_BASIC, Client.Authentication.CLIENT_SECRET_POST
 
 
@@ -41,12 +44,27 @@ def read_post(request: ClientRequest) -> Presented | None:
 
 
 def verify(presented: Presented, client: Client | None, *, attempt: Attempt, now: datetime) -> VerifiedCredential:  # noqa: ARG001 - all methods share one signature
-    """The secret that was presented. A client that does not exist costs the same work. Raises InvalidClient."""
+    """The secret that was presented. A client that does not exist costs the same work.
+
+    Where each guess costs us long work, who guessed wrong too often is answered without it. Raises InvalidClient,
+    TooManyRequests.
+    """
+    key = f"{client.client_id} {attempt.actor.address}" if client is not None and has_slow_secret(client) else ""
     try:
-        secret = check_secret(client, presented.raw_proof)
+        secret = check_secret(client, presented.raw_proof, is_quick=bool(key) and throttle.is_spent(FAILURES, key))
     except BrokerError as error:
+        if key:
+            _note_failure(key)
         # Both kinds of failure are one answer outside; which it was stands in the event.
         reason = "unknown_client" if client is None else "secret"
         detail = "an id and a secret sent by HTTP Basic are form-decoded (RFC 6749 section 2.3.1)"
         raise InvalidClient(reason, detail=detail, expected=error.expected, actual=error.actual) from error
     return VerifiedCredential(presented.methods[0], CredentialKind.SECRET, str(secret.pk))
+
+
+def _note_failure(key: str) -> None:
+    """Raises TooManyRequests."""
+    try:
+        throttle.spend(FAILURES, key)
+    except TooMany as spent:
+        raise TooManyRequests(spent.left) from spent

@@ -6,7 +6,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from broker.findings import Finding
-from broker.operations.health import check_database, check_migrations, check_queue, is_ready, run_checks
+from broker.operations.health import check_database, check_migrations, check_queue, check_throttle, is_ready, run_checks
 
 pytestmark = pytest.mark.django_db
 STRANGER = {"REMOTE_ADDR": "192.0.2.7"}
@@ -174,3 +174,17 @@ def test_the_embedded_queue_can_be_reached(settings, tmp_path):
 def test_every_check_that_the_settings_name_exists():
     findings = run_checks(django_settings.DOCTOR_CHECKS)
     assert not [finding for finding in findings if "the check broke" in finding.text]
+
+
+def test_each_process_counts_alone_where_there_is_no_redis(settings):
+    settings.REDIS_URL = ""
+    (finding,) = check_throttle()
+    assert (finding.level, "its share" in finding.text) == ("ok", True)
+
+
+def test_it_is_said_that_each_process_counts_alone_while_redis_is_away(settings):
+    settings.REDIS_URL = "redis://:hunter2@127.0.0.1:1/0"
+    (finding,) = check_throttle()
+    assert finding.level == "warning"
+    assert "counted by each process alone" in finding.text
+    assert "hunter2" not in str(finding)

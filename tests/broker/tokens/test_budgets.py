@@ -1,17 +1,22 @@
 """Budgets at the endpoints where clients authenticate, and refusals in floods."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import time_machine as machine
+from django.test import Client as Http
 from django.utils import timezone
 
 from broker import limits
+from broker.actors import SYSTEM
 from broker.events.models import Event
+from broker.registry import secrets
+from broker.registry.secrets import import_secret
 from broker.throttling import throttle
 from broker.traces import bounded
 from broker.traces.models import Trace
-from tests.broker.tokens.desk import basic, lay_out_keys, post_form
+from tests.broker.tokens.desk import FORM, basic, lay_out_keys, post_form
 from tests.factories import CLIENT_SECRET, make_flow, make_resource, make_service
 
 pytestmark = pytest.mark.django_db
@@ -99,3 +104,58 @@ def test_what_was_counted_is_told_once_a_minute(db):
         {"refusals": 1, "codes": {"a.a": 1}},
         {"refusals": 3, "codes": {"a.a": 2, "b.b": 1}},
     ]
+
+
+# --- Guessing at secrets that take long to compare
+
+IMPORTED = "a-secret-that-was-taken-over-0123456789"
+
+
+@pytest.fixture
+def argon2_checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was compared with an imported secret."""
+    seen: list[str] = []
+    verify = secrets._ARGON2.verify
+    monkeypatch.setattr(secrets._ARGON2, "verify", lambda value, hashed: seen.append(value) or verify(value, hashed))
+    return seen
+
+
+def guess(client: Any, times: int) -> list[int]:
+    return [ask(client, WRONG).status_code for _ in range(times)]
+
+
+def test_guessing_at_a_taken_over_secret_is_answered_without_its_work_above_the_budget(service, argon2_checks):
+    import_secret(service, IMPORTED, actor=SYSTEM)
+    argon2_checks.clear()
+    share = limits.FAILED_AUTHENTICATIONS // 4
+    assert guess(service, share + 20) == [401] * share + [429] * 20
+    assert len(argon2_checks) == share
+    response = ask(service, WRONG)
+    assert response.json()["code"] == "request.too_many"
+    assert 1 <= int(response["Retry-After"]) <= 10
+
+
+def test_the_right_secret_is_taken_meanwhile_when_it_is_quickly_compared(service):
+    import_secret(service, IMPORTED, actor=SYSTEM)
+    assert ask(service, IMPORTED).status_code == 200
+    guess(service, limits.FAILED_AUTHENTICATIONS)
+    assert ask(service).status_code == 200, "one of ours"
+    assert ask(service, IMPORTED).status_code == 200, "one that was proved before"
+
+
+def test_guesses_from_elsewhere_and_at_another_client_are_no_ones_else(service):
+    import_secret(service, IMPORTED, actor=SYSTEM)
+    other = make_service()
+    make_flow(other, make_resource())
+    import_secret(other, IMPORTED, actor=SYSTEM)
+    guess(service, limits.FAILED_AUTHENTICATIONS)
+    assert ask(other, IMPORTED).status_code == 200
+    fields = {"grant_type": "client_credentials"}
+    headers = {"Authorization": basic(service.client_id, IMPORTED)}
+    http = Http(REMOTE_ADDR="203.0.113.9")
+    elsewhere = http.post("/oauth/token", urlencode(fields), content_type=FORM, headers=headers)
+    assert elsewhere.status_code == 200
+
+
+def test_secrets_of_ours_are_quickly_compared_and_need_no_budget(service):
+    assert set(guess(service, 3 * limits.FAILED_AUTHENTICATIONS)) == {401}
