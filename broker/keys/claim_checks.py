@@ -95,7 +95,7 @@ def check_not_before(claims: Mapping[str, Any], expectation: Expectation) -> Non
 
 def check_not_expired(claims: Mapping[str, Any], expectation: Expectation) -> None:
     """The token's end has not come (RFC 7519 section 4.1.4)."""
-    if time_of(claims, "exp") + expectation.after_expiry <= expectation.now:
+    if time_of(claims, "exp") <= expectation.now - expectation.after_expiry:
         raise BrokerError(
             "jwt.expired",
             expected=f"after {in_words(expectation.now - expectation.after_expiry)}",

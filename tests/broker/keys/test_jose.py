@@ -428,6 +428,11 @@ def test_an_ended_token_passes_for_as_long_as_the_expectation_says(expectation, 
     assert refusal(token, expectation(after_expiry=timedelta(seconds=30))) == "jwt.expired"
 
 
+def test_an_end_at_the_end_of_all_dates_is_refused_like_any_other_that_is_too_late(expectation, claims):
+    token = forge(HEADER, claims(exp=253_402_300_799), rs256(rsa_key()))
+    assert refusal(token, expectation(after_expiry=timedelta(seconds=60))) == "jwt.lifetime"
+
+
 @pytest.mark.parametrize("member", sorted(THUMBPRINTS))
 def test_only_a_foreign_token_may_name_its_key_by_thumbprint_too(member, expectation, claims):
     ours = expectation()
