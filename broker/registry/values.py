@@ -20,6 +20,8 @@ URL_CHARS = 1024
 EMAIL_CHARS = 254
 NAME_CHARS = 200
 """Of names and other short texts."""
+SIGN_ON_SCOPES = ("openid", "profile", "email", "groups", "offline_access")
+"""What an application may ask about a person (OpenID Connect Core 5.4 and 11)."""
 REDIRECT_URI_CHARS = 2048
 PRINTED_CHARS = 300
 """A longer text (metadata) is shown as its digest."""
@@ -123,6 +125,13 @@ def scope(text: str) -> str:
     """One scope token (RFC 6749 section 3.3)."""
     if not _SCOPE.fullmatch(text):
         raise BadValue(f"{text!r} is no scope: visible ASCII characters without spaces, quotes or backslashes")
+    return text
+
+
+def resource_scope(text: str) -> str:
+    """A scope of a resource; never one of a sign-on, since one request may ask for both."""
+    if scope(text) in SIGN_ON_SCOPES:
+        raise BadValue(f"{text!r} is a scope of every sign-on; name the resource's own differently")
     return text
 
 

@@ -12,6 +12,7 @@ from broker import limits
 from broker.errors import BrokerError
 from broker.registry.models import Client, Resource
 from broker.registry.services import find_resource
+from broker.registry.values import SIGN_ON_SCOPES
 from broker.tokens.clients import is_in_use
 from broker.tokens.errors import (
     InvalidRequest,
@@ -23,7 +24,6 @@ from broker.tokens.errors import (
     UnsupportedResponseType,
 )
 from broker.tokens.printable import is_printable
-from broker.tokens.scopes import SIGN_ON_SCOPES
 
 PROMPTS = ("none", "login", "consent", "select_account")
 RESPONSE_MODES = ("query", "form_post")

@@ -12,7 +12,7 @@ from broker.registry.models import Client, Flow, IdentityProvider, RegistryVersi
 from broker.registry.services import identity_provider_of
 from broker.tokens.errors import InvalidToken
 from broker.tokens.models import Grant
-from broker.tokens.standing import OFFLINE, NoLongerStands, Standing, check_standing
+from broker.tokens.standing import NoLongerStands, Standing, check_standing
 from broker.traces.collector import Collector
 
 
@@ -40,7 +40,7 @@ def check_backing(backing: Backing, *, trace: Collector) -> IdentityProvider | N
         subject=backing.subject,
         session=grant.session,
         identity_provider=vouched,
-        is_offline=OFFLINE in grant.scopes,
+        is_offline=grant.outlives_session,
         actors=tuple(grant.actors),
         lineage=tuple(grant.lineage),
         now=backing.now,

@@ -7,10 +7,10 @@ from django.conf import settings
 from broker.keys.models import SigningKey
 from broker.keys.proofs import ALGORITHM_OF_KIND
 from broker.registry.models import Client
+from broker.registry.values import SIGN_ON_SCOPES
 from broker.tokens.authorization_checks import PROMPTS, RESPONSE_MODES
 from broker.tokens.client_auth import ASSERTION_ALGORITHMS, METHODS
 from broker.tokens.endpoint import GRANTS
-from broker.tokens.scopes import SIGN_ON_SCOPES
 
 PROTOCOL_CLAIMS = ("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "acr", "amr", "sid")
 RELEASED_CLAIMS = ("name", "given_name", "family_name", "preferred_username", "email", "email_verified", "groups")

@@ -5,6 +5,9 @@ from typing import ClassVar
 
 from django.db import models
 
+from broker.registry.models import Flow
+from broker.tokens.scopes import OFFLINE
+
 
 class Grant(models.Model):
     """What was given to whom: one row per issuance family. Access tokens are JWTs that name it (`gid`).
@@ -87,6 +90,11 @@ class Grant(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def outlives_session(self) -> bool:
+        """Whether a sign-on was given access beyond its session (OpenID Connect Core 11); no exchange hands that on."""
+        return self.grant_type == Flow.Grant.AUTHORIZATION_CODE and OFFLINE in self.scopes
 
 
 class AuthorizationCode(models.Model):

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-SIGN_ON_SCOPES = ("openid", "profile", "email", "groups", "offline_access")
-"""What an application may ask about a person (OpenID Connect Core 5.4 and 11)."""
+from broker.registry.values import SIGN_ON_SCOPES
+
+OFFLINE = "offline_access"
 
 
 def split_scopes(scopes: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

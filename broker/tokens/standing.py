@@ -14,8 +14,6 @@ from broker.sessions.models import Session
 from broker.tokens.clients import find_named_client
 from broker.traces.collector import Collector
 
-OFFLINE = "offline_access"
-
 
 class NoLongerStands(Exception):
     """One of the checks failed; the message is its reason, for the event."""

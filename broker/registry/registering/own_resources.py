@@ -21,6 +21,8 @@ def own_resources() -> dict[str, Mapping[str, str]]:
 
 def check_own_scopes(identifier: str, scopes: Iterable[str]) -> None:
     """What our own APIs let in is in their code: no registration gives them other scopes. Raises BadValue."""
+    if identifier == f"{settings.BROKER_BASE_URL}/{USERINFO}":
+        raise BadValue(f"{identifier} is our own; its tokens come with a sign-on, and nothing is registered for it")
     own = own_resources().get(identifier)
     if own is not None and set(scopes) != set(own):
         raise BadValue(f"{identifier} is our own API; its scopes are {', '.join(own)}")

@@ -99,7 +99,7 @@ def _split(fields: ResourceFields) -> tuple[dict[str, Any], Iterable[Client] | N
     columns: dict[str, Any] = dict(fields)
     introspectors = columns.pop("introspectors", None)
     for scope in columns.get("scopes", {}):
-        values.scope(scope)
+        values.resource_scope(scope)
     lifetime = columns.get("token_lifetime")
     if lifetime is not None and not 60 <= lifetime <= limits.RESOURCE_TOKEN_SECONDS_MAX:
         raise BadValue(f"a token lives 60 to {limits.RESOURCE_TOKEN_SECONDS_MAX} seconds, not {lifetime}")

@@ -26,8 +26,7 @@ from broker.tokens.issuing import lifetime_of
 from broker.tokens.models import AuthorizationCode, Grant
 from broker.tokens.refreshing import first_refresh_token
 from broker.tokens.requests import TokenRequest
-from broker.tokens.scopes import split_scopes
-from broker.tokens.standing import OFFLINE
+from broker.tokens.scopes import OFFLINE, split_scopes
 
 NAME = "authorization_code"
 KINDS = frozenset({Client.Kind.SIGN_ON})
@@ -141,7 +140,8 @@ def _open_grant(code: AuthorizationCode, permitted: Permitted, *, now: datetime)
         participant=code.participant,
         resource=code.resource,
         confirmation=dict(permitted.confirmation),
-        scopes=code.scopes,
+        # What was given, also where nothing of the resource was asked for: a refresh gives no more.
+        scopes=[*split_scopes(code.scopes)[0], *split_scopes(permitted.scopes)[1]],
         authenticated_at=code.session.authenticated_at,
         context=code.context,
         methods=code.session.methods,

@@ -20,7 +20,6 @@ from broker.tokens.models import RefreshToken
 from broker.tokens.refreshing import child_of, hashes_of, next_refresh_token
 from broker.tokens.requests import TokenRequest
 from broker.tokens.scopes import split_scopes
-from broker.tokens.standing import OFFLINE
 
 KINDS = frozenset({Client.Kind.SIGN_ON})
 CONSUMES = True
@@ -85,13 +84,13 @@ def propose(
         grant_type=grant.grant_type,
         subject=grant.person,
         scopes=asked_of_resource if grant.resource else (*asked_sign_on, *asked_of_resource),
-        ceiling=(granted_of_resource or None) if grant.resource else granted_sign_on,
+        ceiling=granted_of_resource if grant.resource else granted_sign_on,
         sign_on_scopes=asked_sign_on,
         # It stays bound, and the key may change: the client authenticates (RFC 9449 section 5).
         bound_to=dict.fromkeys(grant.confirmation, ""),
         resource=grant.resource,
         session=grant.session,
-        outlives_session=OFFLINE in grant.scopes,
+        outlives_session=grant.outlives_session,
         event=catalogue.TOKEN_REFRESHED,
         take=lambda _: Taken(row.grant, _rotate(row, value, attempt=attempt, now=now)),
     )

@@ -57,6 +57,11 @@ def test_nobody_gives_them_other_scopes(scopes: dict[str, str]) -> None:
     assert set(own().scopes) == set(settings.PROTECTED_RESOURCES["api/v1"])
 
 
+def test_nothing_is_registered_under_the_name_of_our_userinfo_endpoint() -> None:
+    with pytest.raises(BadValue, match="come with a sign-on"):
+        create_resource(f"{BASE}/oauth/userinfo", scopes={"read": "Everybody"}, actor=SYSTEM)
+
+
 def test_they_are_not_retired() -> None:
     register_own_resources(actor=SYSTEM)
     with pytest.raises(BadValue, match="stays"):

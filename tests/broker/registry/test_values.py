@@ -133,6 +133,13 @@ def test_what_is_no_resource_identifier_is_refused(text: str) -> None:
         values.resource_identifier(text)
 
 
+@pytest.mark.parametrize("text", ["openid", "email", "offline_access", "two words", ""])
+def test_a_scope_of_a_resource_is_one_word_and_none_of_a_sign_on(text: str) -> None:
+    assert values.resource_scope("orders.read") == "orders.read"
+    with pytest.raises(BadValue):
+        values.resource_scope(text)
+
+
 def test_long_texts_and_certificates_are_printed_short() -> None:
     shown = values.printable({"metadata": "x" * 5_000, "certificates": [{"fingerprint": "ab", "der": "AA"}]})
 

@@ -144,6 +144,18 @@ def test_a_refresh_does_not_widen_to_a_scope_that_was_not_granted(api):
     assert_refused(response, error="invalid_scope", code="oauth.invalid_scope", reason="widened")
 
 
+@pytest.mark.parametrize("scopes", [("openid", "offline_access"), SCOPES])
+def test_a_refresh_does_not_widen_with_its_flow(api, scopes):
+    body = api.redeem(scopes).json()
+    Resource.objects.update(scopes={"invoices.read": "Read", "invoices.write": "Write"})
+    Flow.objects.update(scopes=["invoices.read", "invoices.write"])
+    raise_version()
+    body = api.desk.refresh(body["refresh_token"]).json()
+    assert unverified_claims(body["access_token"])["scope"] == "invoices.read"
+    response = api.desk.refresh(body["refresh_token"], scope="openid invoices.write")
+    assert_refused(response, error="invalid_scope", code="oauth.invalid_scope", reason="widened")
+
+
 def test_a_resource_that_is_gone_takes_its_codes_along(api):
     code = api.code()
     Flow.objects.all().delete()

@@ -418,6 +418,15 @@ def test_offline_access_is_the_application_s_alone(estate):
     assert_subject_refused(response, reason="session")
 
 
+def test_a_resource_s_scope_of_that_name_lets_nothing_outlive_the_session(estate):
+    estate.change(estate.erp.resource, scopes={"orders.read": "x", "offline_access": "x"})
+    estate.change(estate.flows["crm"], scopes=["orders.read", "offline_access"])
+    token = estate.at_erp()
+    assert estate.introspect(estate.erp, token)["scope"] == "orders.read offline_access"
+    estate.change(estate.desk.participant.session, ended_at=timezone.now())
+    assert estate.introspect(estate.erp, token) == {"active": False}
+
+
 def test_an_actor_that_was_switched_off_acts_no_more(estate):
     token, actor = estate.at_erp(), estate.own(estate.crm, estate.erp)
     estate.change(estate.crm, enabled=False)
