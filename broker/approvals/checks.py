@@ -7,7 +7,7 @@ from typing import Any
 
 from broker import limits
 from broker.actors import ActorKind
-from broker.approvals.humans import is_same_human
+from broker.approvals.humans import account_keys, is_same_human
 from broker.approvals.models import Approval
 from broker.errors import BrokerError
 from broker.events.catalogue import OPERATOR_CHANGED, OPERATOR_CREATED, OPERATOR_RESET
@@ -61,21 +61,17 @@ def check_two_humans(decision: Decision) -> None:
 
 
 def check_not_arranged(decision: Decision) -> None:
-    """Neither of the two gave the other account its password or its person lately: it may be in one hand."""
-    accounts = {decision.approval.requested_by.pk: decision.approval.requested_by.email}
-    accounts[decision.operator.pk] = decision.operator.email
-    arranged = Event.objects.filter(
-        at__gte=decision.now - limits.APPROVAL_ACCOUNT_REST,
-        type__in=[event.name for event in ARRANGING],
-        actor_kind=ActorKind.OPERATOR,
-        actor_id__in=accounts.values(),
-        subject_kind="operator",
-        subject_id__in=[str(pk) for pk in accounts],
-    )
-    # A password of one's own gives nobody anything.
-    if told := [event for event in arranged if event.details.get("changed") != ["password"]]:
-        expected = f"no {told[0].type} within {in_words(limits.APPROVAL_ACCOUNT_REST)}"
-        raise BrokerError("approval.same_human", expected=expected, actual=f"event {told[0].pk}")
+    """Nobody lately gave both accounts their password or their person, nor either of the two the other's or its own.
+
+    Whoever did may hold both in one hand; so may who set up the account that did.
+    """
+    accounts = {decision.approval.requested_by_id, decision.operator.pk}
+    arranged = _arranged_since(decision.now - limits.APPROVAL_ACCOUNT_REST)
+    one, other = (_hands_on(account, arranged) for account in accounts)
+    for event, by, whom in arranged:
+        if (by in one & other and whom in one | other) or (by == whom and by in accounts):
+            expected = f"no {event.type} within {in_words(limits.APPROVAL_ACCOUNT_REST)}"
+            raise BrokerError("approval.same_human", expected=expected, actual=f"event {event.pk}")
 
 
 def check_unchanged(decision: Decision) -> None:
@@ -103,3 +99,29 @@ APPROVAL_CHECKS: tuple[Check, ...] = (
 )
 REFUSAL_CHECKS: tuple[Check, ...] = (check_may_decide, check_pending)
 WITHDRAWAL_CHECKS: tuple[Check, ...] = (check_may_decide, check_pending, check_own)
+
+
+_Arranged = list[tuple[Event, int, int]]
+"""(what happened, the account that did it, the account to which it was done)"""
+
+
+def _arranged_since(since: datetime) -> _Arranged:
+    events = Event.objects.filter(
+        at__gte=since,
+        type__in=[event.name for event in ARRANGING],
+        actor_kind=ActorKind.OPERATOR,
+        subject_kind="operator",
+    ).order_by("pk")
+    # A password of one's own gives nobody anything.
+    found = [event for event in events if event.details.get("changed") != ["password"]]
+    keys = account_keys({event.actor_id for event in found})
+    return [(event, keys[event.actor_id], int(event.subject_id)) for event in found if event.actor_id in keys]
+
+
+def _hands_on(account: int, arranged: _Arranged) -> set[int]:
+    """The account itself, who set it up, and who set those up."""
+    hands, size = {account}, 0
+    while len(hands) > size:
+        size = len(hands)
+        hands |= {by for _, by, whom in arranged if whom in hands}
+    return hands

@@ -1,5 +1,6 @@
 """Who is behind a console account. Four eyes are two humans, not two accounts."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -23,6 +24,12 @@ def is_operator(actor: Actor) -> bool:
     if actor.kind is not ActorKind.OPERATOR:
         return False
     return get_user_model()._default_manager.filter(email=actor.identifier.strip().lower()).exists()
+
+
+def account_keys(emails: Iterable[str]) -> dict[str, int]:
+    """{e-mail: primary key} of the console accounts under these addresses."""
+    accounts = get_user_model()._default_manager.filter(email__in=list(emails))
+    return dict(accounts.values_list("email", "pk"))
 
 
 def is_same_human(one: Any, other: Any) -> bool:

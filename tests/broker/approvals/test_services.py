@@ -133,6 +133,39 @@ def test_an_account_that_the_other_made_does_not_count_for_three_days(kind: thin
     assert len(kind.active) == 1
 
 
+def test_two_accounts_that_a_third_one_just_made_do_not_count_as_two(kind: things.Things) -> None:
+    for name in ("one", "two"):
+        create_operator(f"{name}@puppet.example", name=name, role=Operator.Role.OPERATOR, actor=ADA)
+
+    assert code_of(services.approve, ask(by("one@puppet.example")), actor=by("two@puppet.example")) == (
+        "approval.same_human"
+    )
+    assert kind.active == []
+
+
+@pytest.mark.parametrize("way", ["made", "reset"])
+def test_an_account_that_came_through_others_does_not_count(operators: dict[str, Operator], way: str) -> None:
+    create_operator("one@puppet.example", name="1", role=Operator.Role.OPERATOR, actor=ADA)
+    puppet, _ = create_operator(
+        "two@puppet.example", name="2", role=Operator.Role.OPERATOR, actor=by("one@puppet.example")
+    )
+    if way == "reset":
+        puppet = operators["bob"]
+        reset_operator(puppet, actor=by("two@puppet.example"))
+
+    assert code_of(services.approve, ask(), actor=by(puppet.email)) == "approval.same_human"
+
+
+def test_whoever_set_up_one_of_the_two_and_somebody_else_does_not_stand_behind_both(
+    make_operator: MakeOperator, operators: dict[str, Operator]
+) -> None:
+    carol = make_operator("carol@acme.example")
+    reset_operator(operators["bob"], actor=by(carol.email))
+    create_operator("dan@acme.example", name="Dan", role=Operator.Role.OPERATOR, actor=by(carol.email))
+
+    assert services.approve(ask(), actor=BOB).state == "approved"
+
+
 @pytest.mark.parametrize("way", ["reset", "untied", "untied oneself"])
 def test_an_account_that_the_other_just_set_up_does_not_count(operators: dict[str, Operator], way: str) -> None:
     person = make_person()
