@@ -9,7 +9,7 @@ from django.conf import settings
 from broker.errors import BrokerError
 from broker.refusals import CATALOGUE, Mender, Refusal, find_refusal
 
-STATUSES = {400, 401, 403, 404, 405, 413, 429, 500, 502, 503}
+STATUSES = {400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 428, 429, 500, 502, 503}
 
 
 def test_no_code_stands_twice() -> None:
