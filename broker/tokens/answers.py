@@ -100,13 +100,16 @@ class answered:  # noqa: N801 - a decorator
         return 401 if is_proof and self.challenge == "Bearer" else error.status
 
     def _challenge(self, error: OAuthError) -> str:
-        """RFC 6749 section 5.2 and RFC 6750 section 3: who sent no token at all is told no error."""
+        """RFC 6749 section 5.2, and RFC 6750 section 3: who sent no token at all is told no error.
+
+        Of a refusal with a challenge some clients' libraries show the challenge alone, so it names the error.
+        """
         is_proof = isinstance(error, InvalidProof | UseNonce)
         scheme = "DPoP" if is_proof else self.challenge
         parts = [f'{scheme} realm="{REALM}"']
         if is_proof:
             parts.append(f'algs="{" ".join(sorted(ALGORITHM_OF_KIND.values()))}"')
-        if self.challenge == "Bearer" and (error.reason != "absent" or is_proof):
+        if self.challenge == "Basic" or error.reason != "absent" or is_proof:
             parts += [f'error="{error.error}"', f'error_description="{error.refusal.meaning}"']
         if error.status == 403:
             parts.append('scope="openid"')

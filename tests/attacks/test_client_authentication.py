@@ -129,7 +129,9 @@ def test_an_assertion_with_hostile_claims_is_refused(signing: Desk, name: str) -
         (-301, 1, "jwt.expired"),
     ],
 )
-def test_an_assertion_is_of_these_five_minutes_and_says_an_hour_at_most(signing: Desk, begins: int, ends: int, reason: str) -> None:
+def test_an_assertion_is_of_these_five_minutes_and_says_an_hour_at_most(
+    signing: Desk, begins: int, ends: int, reason: str
+) -> None:
     now = int(time.time()) + 1
     response = send(signing, assertion(signing.client.client_id, iat=now + begins, exp=now + ends))
     assert_refused(response, **INVALID_CLIENT, reason=reason)
@@ -329,8 +331,9 @@ def test_every_failure_of_a_client_looks_the_same_outside(signing: Desk) -> None
     ]
     shapes = [{name: value for name, value in answer.json().items() if name != "trace_id"} for answer in answers]
     assert all(shape == shapes[0] for shape in shapes)
+    told = f'error="invalid_client", error_description="{answers[0].json()["error_description"]}"'
     assert {(answer.status_code, answer["WWW-Authenticate"]) for answer in answers} == {
-        (401, 'Basic realm="countersign"')
+        (401, f'Basic realm="countersign", {told}')
     }
 
 
