@@ -101,7 +101,7 @@ def _digest(request: Request) -> str:
 
 
 def _plain(body: Mapping[str, Any]) -> dict[str, Any]:
-    """As it goes over the wire: the replayed answer is the same letter by letter."""
+    """As it goes over the wire: times and ids as texts."""
     return dict(json.loads(json.dumps(body, cls=JSONEncoder)))
 
 

@@ -161,7 +161,7 @@ def test_the_same_request_under_the_same_key_has_its_effect_once():
     first = api.post("/clients", NEW, Idempotency_Key="k-1")
     again = api.post("/clients", NEW, Idempotency_Key="k-1")
     assert again.status_code == first.status_code == 201
-    assert again.content == first.content
+    assert again.json() == first.json()
     assert (again["Idempotency-Replayed"], again["ETag"], again["Location"]) == (
         "true",
         first["ETag"],
