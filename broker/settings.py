@@ -1,5 +1,6 @@
 """The only settings: what the environment decides comes from `broker.env`, sizes and lifetimes are `broker.limits`."""
 
+import logging
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -71,10 +72,7 @@ INSTALLED_APPS = [
 # through `broker.console.middleware`, so that a token request pays nothing for them.
 MIDDLEWARE = [
     "broker.http.TraceMiddleware",
-    # These only mark the answer, that of the limits too.
-    "django.middleware.security.SecurityMiddleware",
-    "csp.middleware.CSPMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "broker.headers.SecurityHeadersMiddleware",
     "broker.http.LimitsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -284,6 +282,9 @@ SPECTACULAR_SETTINGS = {
 }
 
 # --- Logging --------------------------------------------------------------------------------------------------------
+# No line says these, and finding them out costs each line its time (Python's logging HOWTO, "Optimization").
+logging._srcfile = None
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 _SHARED_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
