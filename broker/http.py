@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, cast
 
 import structlog
@@ -28,6 +29,8 @@ BODY_BYTES = {
     "/admin/": limits.CONSOLE_POST_BYTES,
 }
 """The greatest body by the first prefix of the path that fits; `limits.FORM_BYTES` elsewhere."""
+ADDRESS_CHARS = 64
+"""More than the longest way to write an address."""
 _TRACE_KEY = "countersign.trace_id"
 
 
@@ -45,9 +48,15 @@ def client_address(request: HttpRequest) -> str:
         chain = [part.strip() for part in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if part.strip()]
         if len(chain) >= settings.TRUSTED_PROXIES:
             peer = chain[-settings.TRUSTED_PROXIES]
+    # A scope (fe80::1%eth0) means nothing here, and can be of any length.
+    return _address(peer.partition("%")[0][:ADDRESS_CHARS])
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> str:
+    """An IP address in its one way of writing, empty for what is none."""
     try:
-        # A scope (fe80::1%eth0) means nothing here, and can be of any length.
-        return str(ipaddress.ip_address(peer.partition("%")[0]))
+        return str(ipaddress.ip_address(text))
     except ValueError:
         return ""
 

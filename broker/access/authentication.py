@@ -34,7 +34,7 @@ def authenticate_caller(request: HttpRequest, *, attempt: Attempt, now: datetime
     Raises Unauthenticated, TooMany, and BrokerError(access.insufficient_scope, access.unavailable). Who could not be
     authenticated is recorded like a refusal at the token endpoint, with its reason.
     """
-    header = request.headers.get("Authorization", "")
+    header = request.META.get("HTTP_AUTHORIZATION", "")
     try:
         if header.partition(" ")[0].lower() in {BEARER, DPOP}:
             client = _holder_of_token(request, attempt=attempt, now=now)

@@ -72,7 +72,7 @@ def _only_token(places: list[tuple[str, str]]) -> tuple[str, str]:
 
 
 def _from_header(request: HttpRequest) -> tuple[str, str]:
-    header = request.headers.get("Authorization", "")
+    header = request.META.get("HTTP_AUTHORIZATION", "")
     scheme, _, token = header.partition(" ")
     if header and scheme.lower() not in (BEARER, DPOP):
         raise InvalidToken("scheme", expected="Bearer or DPoP", actual=scheme[:20])

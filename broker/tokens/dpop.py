@@ -44,7 +44,7 @@ class Shown:
 
 def read_proof(request: HttpRequest) -> str:
     """The header as it came; empty where there is none. Two headers reach us joined by a comma, which no JWT has."""
-    return request.headers.get(HEADER, "")
+    return str(request.META.get("HTTP_DPOP", ""))
 
 
 def address_of(request: HttpRequest) -> str:

@@ -39,7 +39,7 @@ class ClientRequest:
         check_empty_query(request)
         return cls(
             parameters=read_form(request),
-            raw_authorization=request.headers.get("Authorization", ""),
+            raw_authorization=request.META.get("HTTP_AUTHORIZATION", ""),
             raw_proof=read_proof(request),
             address=address_of(request),
             certificate=read_certificate(request),

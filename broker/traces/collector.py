@@ -1,9 +1,13 @@
 """What one attempt leaves behind while it runs: hops, checks with expected and actual, messages, notes."""
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import NoneType
 from typing import Any, ClassVar
 
 from broker.wording import in_words
+
+UNCHANGING = (str, int, datetime, timedelta, NoneType)
 
 
 @dataclass(slots=True)
@@ -14,7 +18,7 @@ class Collector:
     """
 
     hop: str = ""
-    entries: list[dict[str, Any]] = field(default_factory=list)
+    _kept: list[dict[str, Any]] = field(default_factory=list)
 
     VALUE_CHARS: ClassVar[int] = 2_000
     MESSAGE_CHARS: ClassVar[int] = 64_000
@@ -22,7 +26,7 @@ class Collector:
 
     def check(self, name: str, *, passed: bool, expected: object = "", actual: object = "") -> None:
         """Record one named check and how it went. `expected` and `actual` are shown to operators."""
-        expected, actual = self._cut(expected), self._cut(actual)
+        expected, actual = self._keep(expected), self._keep(actual)
         self._add({"type": "check", "name": name, "passed": passed, "expected": expected, "actual": actual})
 
     def message(self, title: str, text: str) -> None:
@@ -33,10 +37,22 @@ class Collector:
         """Record a fact, with its values."""
         self._add({"type": "note", "text": self._cut(text), "values": {key: self._cut(v) for key, v in values.items()}})
 
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """What was recorded, in order, in words."""
+        return [
+            entry | {name: self._cut(entry[name]) for name in ("expected", "actual") if name in entry}
+            for entry in self._kept
+        ]
+
     def _add(self, entry: dict[str, Any]) -> None:
         # A failed check is why somebody will read this: it is never the one that is left out.
-        if len(self.entries) < self.ENTRIES_MAX or entry.get("passed") is False:
-            self.entries.append(entry)
+        if len(self._kept) < self.ENTRIES_MAX or entry.get("passed") is False:
+            self._kept.append(entry)
+
+    def _keep(self, value: object) -> object:
+        """What cannot change is put into words when somebody reads it, which nobody does of most requests."""
+        return value if isinstance(value, UNCHANGING) else self._cut(value)
 
     def _cut(self, value: object, chars: int = VALUE_CHARS) -> str:
         if type(value) is str and value.isascii():
