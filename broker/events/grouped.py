@@ -14,7 +14,17 @@ from threading import Event as Signal
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, OperationalError, connection, models
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+    connections,
+    models,
+)
 
 from broker import limits
 from broker.actors import Actor
@@ -138,7 +148,10 @@ class GroupCommit(Generic[Row]):
 
 def may_group() -> bool:
     """Whether a row can be committed by another request's connection: not within a transaction, nor on SQLite."""
-    return connection.vendor == "postgresql" and connection.get_autocommit() and not connection.in_atomic_block
+    database = connections[DEFAULT_DB_ALIAS]  # `connection` looks it up anew at each attribute
+    # Who has no connection yet is in no transaction, and needs none when another writes the row.
+    is_open = database.connection is not None
+    return database.vendor == "postgresql" and not database.in_atomic_block and (database.autocommit or not is_open)
 
 
 def copy_rows(written: Sequence[models.Model]) -> None:
