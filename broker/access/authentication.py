@@ -13,7 +13,8 @@ from broker.throttling import TooMany
 from broker.tokens.attempts import Attempt
 from broker.tokens.bearer import BEARER, DPOP, read_presented_token
 from broker.tokens.client_auth import authenticate_client
-from broker.tokens.errors import InsufficientScope, InvalidToken, OAuthError, TooManyRequests, UseNonce
+from broker.tokens.clients import is_in_use
+from broker.tokens.errors import InsufficientScope, InvalidClient, InvalidToken, OAuthError, TooManyRequests, UseNonce
 from broker.tokens.liveness import read_live_token
 from broker.tokens.possession import check_possession
 from broker.tokens.requests import ClientRequest
@@ -40,6 +41,8 @@ def authenticate_caller(request: HttpRequest, *, attempt: Attempt, now: datetime
             client = _holder_of_token(request, attempt=attempt, now=now)
         else:
             client = authenticate_client(ClientRequest(parameters={}, raw_authorization=header), attempt=attempt)
+        if not is_in_use(client):
+            raise InvalidClient("disabled", expected="a client in use", actual=client.client_id)
     except OAuthError as error:
         attempt.save_refusal(error)
         if isinstance(error, InsufficientScope):
@@ -58,8 +61,8 @@ def _holder_of_token(request: HttpRequest, *, attempt: Attempt, now: datetime) -
     live = read_live_token(presented.raw, now=now, trace=attempt.trace, audience=audience())
     attempt.concerns(live.client)
     check_possession(presented, live.claims, now=now, trace=attempt.trace)
-    if not isinstance(live.subject, Client):
-        raise InvalidToken("subject", expected="a token of the client itself", actual="a person's")
+    if live.subject != live.client or live.actors:
+        raise InvalidToken("subject", expected="a token of the client itself", actual="of somebody else")
     if SCOPE not in live.scopes:
         raise InsufficientScope("scope", expected=SCOPE, actual=" ".join(live.scopes))
     attempt.acts_for(live.client)

@@ -6,13 +6,17 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from broker.access.points import register_point
+from broker.actors import SYSTEM
 from broker.keys.ring import ring
 from broker.registry.cache import raise_version
-from broker.registry.models import Flow
+from broker.registry.models import Application, Flow
 from broker.tokens.models import Grant
 from tests.broker.access.gateway import Gateway, action, entity, make_gateway
+from tests.broker.access.policies import activate
 from tests.broker.tokens.desk import Desk, lay_out_keys, post_form
-from tests.factories import make_flow, make_resource
+from tests.broker.tokens.estate import Estate
+from tests.factories import make_application, make_flow, make_resource
 from tests.fakes.prover import Prover
 from tests.flows.stage import unverified_claims
 
@@ -84,6 +88,30 @@ def test_a_person_s_token_is_refused():
     assert unverified_claims(answer.json()["access_token"])["aud"] == here.identifier
     assert ask(gateway, answer.json()["access_token"]).status_code == 401
     ring.forget()
+
+
+def test_a_token_that_the_client_got_in_another_one_s_name_is_refused():
+    estate = Estate()
+    here = make_resource(identifier=f"{settings.BROKER_BASE_URL}/access", scopes={"access.evaluate": "Ask"})
+    make_flow(estate.erp.client, here, scopes=["access.evaluate"], grant=Flow.Grant.TOKEN_EXCHANGE)
+    register_point(estate.erp.client, resource_types={"record": ["read"]}, actor=SYSTEM)
+    gateway = Gateway(estate.erp.client, None)
+    activate(EVERYBODY)
+    assert gateway.evaluate(**ASKED).json()["decision"] is True
+
+    exchanged = estate.exchange(estate.erp.client, estate.own(estate.crm, estate.erp), resource=here.identifier)
+
+    assert ask(gateway, estate.token(exchanged)).status_code == 401
+    ring.forget()
+
+
+@pytest.mark.parametrize("change", [{"enabled": False}, {"retired_at": timezone.now()}], ids=["off", "retired"])
+def test_a_client_s_secret_opens_nothing_when_its_application_is_switched_off(change):
+    gateway = make_gateway(policy=EVERYBODY, application=make_application())
+    assert gateway.evaluate(**ASKED).json()["decision"] is True
+    Application.objects.update(**change)
+    raise_version()
+    assert gateway.evaluate(**ASKED).status_code == 401
 
 
 def test_a_token_that_was_altered_or_is_none_of_ours_is_refused(gateway):
