@@ -74,18 +74,25 @@ def verify(token: str, expectation: Expectation, *, collector: Collector | None 
     Raises BrokerError (jwt.*) and nothing else, whatever `token` is. Each check is recorded in `collector`.
     """
     opening = _open(token, expectation, collector)
+    return _judge(opening, _read_claims(opening.payload), expectation, collector)
+
+
+def verify_by_audience(
+    token: str,
+    envelope: Envelope,
+    expect: Callable[[frozenset[str]], Expectation],
+    *,
+    collector: Collector | None = None,
+) -> VerifiedClaims:
+    """As `verify`, where the signed audience decides what else is expected: `expect` makes it of that.
+
+    Raises BrokerError (jwt.*), and what `expect` raises.
+    """
+    opening = _open(token, envelope, collector)
     claims = _read_claims(opening.payload)
-    for check in CLAIM_CHECKS:
-        _run(check.__name__, partial(check, claims, expectation), collector)
-    return VerifiedClaims(
-        kid=opening.unverified_header["kid"],
-        typ=opening.unverified_header.get("typ", ABSENT),
-        issuer=claims["iss"],
-        audience=audience_of(claims),
-        issued_at=time_of(claims, "iat"),
-        expires_at=time_of(claims, "exp"),
-        claims=MappingProxyType(claims),
-    )
+    if not FORMS["aud"](claims.get("aud")):
+        raise BrokerError("jwt.claim", detail="aud", expected="aud in its form")
+    return _judge(opening, claims, expect(audience_of(claims)), collector)
 
 
 def verify_bytes(token: str, envelope: Envelope) -> bytes:
@@ -257,6 +264,22 @@ def _open(token: str, envelope: Envelope, collector: Collector | None) -> _Openi
     for check in ENVELOPE_CHECKS:
         _run(check.__name__, partial(check, opening), collector)
     return opening
+
+
+def _judge(
+    opening: _Opening, claims: dict[str, Any], expectation: Expectation, collector: Collector | None
+) -> VerifiedClaims:
+    for check in CLAIM_CHECKS:
+        _run(check.__name__, partial(check, claims, expectation), collector)
+    return VerifiedClaims(
+        kid=opening.unverified_header["kid"],
+        typ=opening.unverified_header.get("typ", ABSENT),
+        issuer=claims["iss"],
+        audience=audience_of(claims),
+        issued_at=time_of(claims, "iat"),
+        expires_at=time_of(claims, "exp"),
+        claims=MappingProxyType(claims),
+    )
 
 
 def _run(name: str, check: Callable[[], None], collector: Collector | None) -> None:

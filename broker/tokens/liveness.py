@@ -20,7 +20,7 @@ from broker.errors import BrokerError
 from broker.keys import jose
 from broker.keys.models import SigningKey
 from broker.keys.services import public_keys
-from broker.keys.values import Expectation, VerifiedClaims
+from broker.keys.values import Envelope, Expectation, VerifiedClaims
 from broker.registry.cache import parties
 from broker.registry.models import Client, IdentityProvider, Resource
 from broker.registry.services import find_resource
@@ -35,6 +35,8 @@ from broker.traces.collector import Collector
 SKEW = timedelta(seconds=5)
 """How far the clocks of our own web servers may differ."""
 LONGEST_LIFETIME = timedelta(seconds=limits.RESOURCE_TOKEN_SECONDS_MAX)
+ACCESS_TOKEN_TYPES = frozenset({ACCESS_TOKEN_TYPE})
+REQUIRED_CLAIMS = frozenset({"sub", "client_id", "jti", "scope", "gid"})
 NO_GRANT = uuid.UUID(int=0)
 
 
@@ -129,32 +131,33 @@ def verify_token(raw: str, *, now: datetime, trace: Collector, audience: str | N
 
     Whether it is live is another question. Raises InvalidToken.
     """
-    try:
-        # Whose rules apply is read before the signature is verified, and whether it is one of ours only afterwards.
-        claimed = frozenset({audience}) if audience else _claimed_audience(raw)
-        longest = limits.ACCESS_TOKEN_LIFETIME if claimed == {userinfo_audience()} else LONGEST_LIFETIME
-        expectation = Expectation(
-            keys=public_keys(SigningKey.Use.TOKEN),
-            types=frozenset({ACCESS_TOKEN_TYPE}),
-            max_bytes=limits.JWT_BEARER_BYTES,
+    envelope = Envelope(
+        keys=public_keys(SigningKey.Use.TOKEN), types=ACCESS_TOKEN_TYPES, max_bytes=limits.JWT_BEARER_BYTES
+    )
+
+    def expect(signed_audience: frozenset[str]) -> Expectation:
+        expected = frozenset({audience}) if audience else signed_audience
+        longest = limits.ACCESS_TOKEN_LIFETIME if expected == {userinfo_audience()} else LONGEST_LIFETIME
+        return Expectation(
+            keys=envelope.keys,
+            types=envelope.types,
+            max_bytes=envelope.max_bytes,
             issuer=settings.BROKER_BASE_URL,
-            audience=claimed,
+            audience=expected,
             greatest_age=longest,
             greatest_lifetime=longest,
             skew=SKEW,
             after_expiry=timedelta(0),
-            required=frozenset({"sub", "client_id", "jti", "scope", "gid"}),
+            required=REQUIRED_CLAIMS,
             now=now,
         )
-        verified = jose.verify(raw, expectation, collector=trace)
+
+    try:
+        verified = jose.verify_by_audience(raw, envelope, expect, collector=trace)
         _check_audience_known(verified.audience)
     except BrokerError as error:
         raise InvalidToken(error.code, detail=error.detail, expected=error.expected, actual=error.actual) from error
     return verified
-
-
-def _claimed_audience(raw: str) -> frozenset[str]:
-    return jose.unverified_audience(raw, max_bytes=limits.JWT_BEARER_BYTES)
 
 
 def _check_audience_known(audience: frozenset[str]) -> None:
