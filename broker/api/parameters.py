@@ -20,7 +20,7 @@ def page_parameters(filters: Iterable[str]) -> list[OpenApiParameter]:
     """The query of a list."""
     return [
         OpenApiParameter("limit", int, description=f"1 to {limits.API_PAGE}; {limits.API_PAGE_DEFAULT} if not named"),
-        OpenApiParameter("cursor", str, description="next_cursor of the page before"),
+        OpenApiParameter("cursor", str, description="what the page before gave as next_cursor"),
         *(OpenApiParameter(name, str, description="exactly this value") for name in filters),
     ]
 

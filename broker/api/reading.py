@@ -71,7 +71,7 @@ def _operation(method: str, path: str, operation: Mapping[str, Any], schemas: Ma
         members=tuple(_members(operation, schemas)),
         status=status,
         answer=json.dumps(example_of(content["schema"], schemas), indent=2) if content else "",
-        problems=tuple(status for status in operation["responses"] if not status.startswith("2")),
+        problems=tuple(sorted(status for status in operation["responses"] if not status.startswith("2"))),
     )
 
 
