@@ -18,7 +18,8 @@ from tests.services.servers import PostgreSQL
 
 ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 30
-THREADS = 6
+THREADS = 16
+"""As the image runs it."""
 
 
 class DurablePostgreSQL(PostgreSQL):

@@ -32,7 +32,7 @@ from bench.satosa import processor_seconds
 WARM_CLIENTS = 32
 COLD_CLIENTS = 10_000
 SEVERAL_TOKENS = 64
-THREADS = 6
+THREADS = 16
 """As our image runs it."""
 OURS, PROVIDER, TOOLKIT = "Countersign", "oidc-provider", "django-oauth-toolkit"
 TARGETS = (
