@@ -6,7 +6,7 @@ import os
 import platform
 from datetime import UTC, datetime
 
-from bench import access, jwt, login, saml, satosa
+from bench import access, jwt, login, saml, satosa, token_request, tokens
 
 
 def main() -> None:
@@ -18,6 +18,10 @@ def main() -> None:
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, Python {platform.python_version()}, {os.cpu_count()} cores")
     print("\n== JWT ==")
     jwt.main(rounds=10 if is_quick else 60)
+    print("\n== A token request ==", flush=True)
+    token_request.main(rounds=5 if is_quick else 60)
+    print("\n== Tokens beside oidc-provider and django-oauth-toolkit ==", flush=True)
+    tokens.main(rounds=2 if is_quick else 15, seconds=1 if is_quick else 2, is_quick=is_quick)
     print("\n== SAML ==")
     saml.main(rounds=4 if is_quick else 25)
     print("\n== Login ==")

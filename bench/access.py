@@ -135,7 +135,7 @@ class _Stage:
     def measure(self, calls: int) -> dict[str, float]:
         judge, keep = self._parts()
         return {
-            "bare": self._serve("/bare", self._question, calls),
+            "bare": self._serve("/access/v1/bare", self._question, calls),
             "evaluation": self._serve("/access/v1/evaluation", self._question, calls),
             "batch": self._serve("/access/v1/evaluations", self._batch, max(calls // 25, 1)),
             "judged": _mean(judge, calls),

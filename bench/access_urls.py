@@ -11,4 +11,4 @@ def bare(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"decision": bool(request.body)})
 
 
-urlpatterns = [path("bare", bare), path("", include("broker.urls"))]
+urlpatterns = [path("access/v1/bare", bare), path("", include("broker.urls"))]
