@@ -67,6 +67,15 @@ def test_a_saml_assertion_for_our_token_endpoint_does_the_same(stage):
     assert Grant.objects.get().identity_provider == stage.acme
 
 
+def test_a_saml_assertion_brings_one_token(stage):
+    assertion = stage.saml()
+    assert stage.exchange(assertion, scope="orders.write").json()["error"] == "invalid_scope"
+    assert stage.exchange(assertion).status_code == 200
+    assert_refused(stage.exchange(assertion), error="invalid_request", code="oauth.subject_token", reason="replayed")
+    assert Grant.objects.count() == 1
+    assert stage.exchange(stage.saml()).status_code == 200
+
+
 def test_it_goes_on_from_there_like_any_other_token(stage):
     hr = make_api("hr", scopes=("people.read",))
     make_flow(stage.erp.client, hr.resource, grant="token_exchange", subject_class="person")

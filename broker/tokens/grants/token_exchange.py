@@ -8,6 +8,7 @@ from datetime import datetime
 
 from broker.errors import BrokerError
 from broker.events import catalogue
+from broker.once.services import AlreadyUsed, claim_once
 from broker.registry.models import Client, Flow, Resource
 from broker.tokens.attempts import Attempt
 from broker.tokens.delegation import Delegation
@@ -16,7 +17,7 @@ from broker.tokens.grants.base import Proposal
 from broker.tokens.grants.derived import propose_derived
 from broker.tokens.liveness import LiveToken, read_live_token
 from broker.tokens.requests import TokenRequest
-from broker.tokens.subject_tokens import ACCESS_TOKEN, JWT, SubjectToken, read_subject_token
+from broker.tokens.subject_tokens import ACCESS_TOKEN, JWT, SAML2, SubjectToken, read_subject_token
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
 NAME = Flow.Grant.TOKEN_EXCHANGE.value
@@ -41,6 +42,7 @@ def propose(
         event=catalogue.TOKEN_EXCHANGED,
         evidence={"subject_token_type": request.parameters["subject_token_type"]},
         attempt=attempt,
+        claim=lambda: _claim(token, request.parameters["subject_token_type"]),
     )
 
 
@@ -80,6 +82,16 @@ def _read_actor(request: TokenRequest, *, attempt: Attempt, now: datetime) -> Li
         raise ActorTokenRefused(
             _reason(error), detail=error.detail, expected=error.expected, actual=error.actual
         ) from error
+
+
+def _claim(token: SubjectToken, declared_type: str) -> None:
+    """A SAML assertion works once, here as at a sign-on (SAML V2.0 profiles, section 4.1.4.5)."""
+    if declared_type != SAML2:
+        return
+    try:
+        claim_once("saml-exchange", token.identifier, until=token.expires_at)
+    except AlreadyUsed as error:
+        raise SubjectTokenRefused("replayed", actual="an assertion that was used before") from error
 
 
 def _target(resource: Resource | None, token: SubjectToken) -> Resource:
