@@ -10,8 +10,10 @@ from lxml import etree
 
 from federation.saml.instants import write_instant
 from federation.saml.names import BINDING_POST
-from federation.saml.signing import Signer, sign_enveloped, sign_query
+from federation.saml.signing import Signer, percent_base64, sign_enveloped, sign_query
 from federation.saml.writing import element
+
+_ZLIB_MEMORY = 5
 
 
 def build_authn_request(
@@ -52,11 +54,12 @@ def build_authn_request(
 
 def redirect_url(destination: str, xml: str, *, relay_state: str = "", signer: Signer | None = None) -> str:
     """The address to send a browser to with a request by HTTP-Redirect; `destination` may have a query already."""
-    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    # With little memory: to clear what zlib takes otherwise, a quarter of a megabyte, takes longer than the message.
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS, memLevel=_ZLIB_MEMORY)
     octets = deflate.compress(xml.encode("utf-8")) + deflate.flush()
-    query = f"SAMLRequest={_percent(base64.b64encode(octets).decode('ascii'))}"
+    query = f"SAMLRequest={percent_base64(octets)}"
     if relay_state:
-        query += f"&RelayState={_percent(relay_state)}"
+        query += f"&RelayState={quote(relay_state, safe='')}"
     if signer is not None:
         query = sign_query(query, signer=signer)
     return f"{destination}{'&' if '?' in destination else '?'}{query}"
@@ -76,7 +79,3 @@ def _requested_context(contexts: Sequence[str]) -> etree._Element | None:
         return None
     references = [element("saml:AuthnContextClassRef", text=one) for one in contexts]
     return element("samlp:RequestedAuthnContext", *references, Comparison="exact")
-
-
-def _percent(text: str) -> str:
-    return quote(text, safe="")

@@ -16,6 +16,8 @@ from federation.saml.elements import id_of
 from federation.saml.names import DS, ENVELOPED, EXCLUSIVE_C14N
 from federation.saml.structure import ISSUER
 
+_SIG_ALG = quote(algorithms.RSA_SHA256, safe="")
+
 
 class Signer(Protocol):
     """A signing key that is open already, and its certificate."""
@@ -63,9 +65,14 @@ def add_signature(root: etree._Element, *, signer: Signer) -> None:
 
 def sign_query(query: str, *, signer: Signer) -> str:
     """`query` with SigAlg and Signature added: the signature is over these very octets (SAML bindings 3.4.4.1)."""
-    octets = f"{query}&SigAlg={quote(algorithms.RSA_SHA256, safe='')}"
+    octets = f"{query}&SigAlg={_SIG_ALG}"
     value = signer.private_key.sign(octets.encode("ascii"), PKCS1v15(), SHA256())
-    return f"{octets}&Signature={quote(_base64(value), safe='')}"
+    return f"{octets}&Signature={percent_base64(value)}"
+
+
+def percent_base64(octets: bytes) -> str:
+    """`octets` in base64 as a value in a query, with everything escaped that RFC 3986 does not leave unreserved."""
+    return _base64(octets).replace("+", "%2B").replace("/", "%2F").replace("=", "%3D")
 
 
 def _base64(octets: bytes) -> str:
