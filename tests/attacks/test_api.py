@@ -1,6 +1,7 @@
 """Attacks on /api/v1: other tokens, other ways in, more than was given, and bodies that readers read differently."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,10 @@ from broker.throttling import throttle
 from broker.traces.bounded import BUDGET as REFUSALS
 from broker.traces.models import Trace
 from tests.broker.api.calls import ALL, Caller, issue, make_caller, own_api, refused
-from tests.factories import make_flow, make_resource, make_service
-from tests.flows.stage import Browser, answer_of, make_company
+from tests.broker.tokens.desk import post_form
+from tests.factories import CLIENT_SECRET, make_flow, make_resource, make_service
+from tests.fakes.prover import Prover
+from tests.flows.stage import Browser, answer_of, basic, make_company
 
 pytestmark = pytest.mark.django_db
 INVALID = (401, "oauth.invalid_token")
@@ -175,9 +178,39 @@ def test_an_operators_console_session_counts_for_nothing():
     assert not Client.objects.filter(client_id="mirror").exists()
 
 
-def test_a_bound_token_needs_its_proof():
+def test_a_bearer_token_is_no_bound_one():
     api = make_caller()
     assert refused(Caller(api.client, "").get("/clients", Authorization=f"DPoP {api.token}"))[0] == 401
+
+
+def test_a_token_that_is_bound_to_a_key_opens_nothing_without_it():
+    api, prover = make_caller(), Prover()
+    token_address, clients = "http://localhost:8000/oauth/token", "http://localhost:8000/api/v1/clients"
+    form = {"grant_type": "client_credentials", "resource": own_api().identifier}
+
+    def ask() -> Any:
+        authorization = basic(api.client.client_id, CLIENT_SECRET)
+        return post_form("/oauth/token", form, authorization=authorization, dpop=prover.proof("POST", token_address))
+
+    prover.nonce = ask()["DPoP-Nonce"]
+    api.token = ask().json()["access_token"]
+    assert refused(api.get("/clients")) == INVALID, "as a bearer token"
+    bound = f"DPoP {api.token}"
+    assert refused(api.get("/clients", Authorization=bound)) == (401, "oauth.dpop_proof")
+    good = prover.proof("GET", clients, access_token=api.token)
+    answer = api.get("/clients?limit=1", Authorization=bound, DPoP=good)
+    assert answer.status_code == 200
+    assert answer["DPoP-Nonce"]
+    for proof in (
+        good,
+        prover.proof("POST", clients, access_token=api.token),
+        prover.proof("GET", f"{clients}/mirror", access_token=api.token),
+        prover.proof("GET", clients, access_token="another"),
+        Prover().proof("GET", clients, access_token=api.token, nonce=prover.nonce),
+    ):
+        refusal = api.get("/clients", Authorization=bound, DPoP=proof)
+        assert refusal.status_code == 401
+        assert refused(refusal)[1] in ("oauth.dpop_proof", "oauth.invalid_token")
 
 
 @pytest.mark.parametrize("header", ["X-HTTP-Method-Override", "X-Method-Override"])

@@ -266,6 +266,13 @@ def test_a_limit_that_cannot_be_is_refused(limit):
     assert pointers(answer) == ["?limit"]
 
 
+def test_a_page_has_its_greatest_size():
+    api = make_caller()
+    assert api.get(f"/clients?limit={limits.API_PAGE}").status_code == 200
+    assert api.get(f"/clients?owner={'a' * limits.API_PARAMETER_CHARS}").json()["items"] == []
+    assert refused(api.get(f"/clients?limit={limits.API_PAGE + 1}"))[0] == 400
+
+
 def cursor(*values):
     return base64.urlsafe_b64encode(json.dumps(list(values)).encode()).rstrip(b"=").decode()
 
