@@ -9,6 +9,7 @@ from broker.actors import Actor
 from broker.errors import BrokerError
 from broker.registry.flow_evidence import evidence
 from broker.registry.models import Client, Flow, Resource
+from broker.registry.registering.own_resources import own_resources
 from broker.registry.services import flows_of
 from broker.traces.collector import Collector
 from broker.wording import in_words
@@ -53,8 +54,8 @@ def permit(question: FlowQuestion, *, actor: Actor, trace: Collector) -> Permit:
     """What today's request may be given. Call it outside of a transaction: what it notes outlives the refusal.
 
     An enforced client is refused outside its flows, an observed or warned one gets what it asked for, as long as it
-    is not impersonation and no operator ended the flow. The first request of its kind is noted as a proposed flow.
-    Raises BrokerError: flow.scope_unknown, and the code of each of `CHECKS`.
+    is neither impersonation nor an API of our own, and no operator ended the flow. The first request of its kind is
+    noted as a proposed flow. Raises BrokerError: flow.scope_unknown, and the code of each of `CHECKS`.
     """
     _check_scopes_known(question, trace)
     flow = _registered(question)
@@ -171,10 +172,14 @@ def _registered(question: FlowQuestion) -> Flow | None:
 
 
 def _is_enforced(question: FlowQuestion, flow: Flow | None) -> bool:
-    """An unknown mode is enforced, and so is what an operator decided, and what nobody may do by oversight."""
+    """An unknown mode is enforced, and so is what an operator decided, and what nobody may do by oversight.
+
+    Our own APIs have no estate that has to move in: who may manage us is registered first.
+    """
     was_ended = flow is not None and flow.ended_at is not None
     is_lenient = question.client.enforcement in (Client.Enforcement.OBSERVE, Client.Enforcement.WARN)
-    return not is_lenient or question.impersonation or was_ended
+    is_ours = question.resource.identifier in own_resources()
+    return not is_lenient or question.impersonation or was_ended or is_ours
 
 
 def _scopes_outside(question: FlowQuestion, flow: Flow | None) -> tuple[str, ...]:

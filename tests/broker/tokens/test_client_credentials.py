@@ -7,11 +7,13 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from broker.actors import SYSTEM
 from broker.events.models import Event
 from broker.keys import jose
 from broker.keys.ring import ring
 from broker.registry.cache import raise_version
 from broker.registry.models import Client, Flow, Resource
+from broker.registry.registering.resources import register_own_resources
 from broker.tokens.models import Grant
 from tests.broker.tokens.desk import basic, lay_out_keys, post_form
 from tests.broker.tokens.refusals import assert_refused
@@ -53,6 +55,23 @@ def test_a_service_gets_a_token_for_its_one_resource(service):
     assert "refresh_token" not in body
     assert "id_token" not in body
     assert "act" not in claims
+
+
+@pytest.mark.parametrize("mode", list(Client.Enforcement))
+@pytest.mark.parametrize("path", ["api/v1", "access"])
+def test_in_no_mode_a_client_gets_a_token_for_an_api_of_our_own_without_a_flow(service, path, mode):
+    Client.objects.update(enforcement=mode)
+    register_own_resources(actor=SYSTEM)
+    ours = Resource.objects.get(identifier=f"{settings.BROKER_BASE_URL}/{path}")
+    asked = {"resource": ours.identifier}
+    assert_refused(service.ask(**asked), error="invalid_target", code="flow.none", reason="flow")
+
+    flow = make_flow(service.client, ours, scopes=list(ours.scopes))
+    raise_version()
+    assert service.ask(**asked).status_code == 200
+    Flow.objects.filter(pk=flow.pk).update(expires=date(2020, 1, 1))
+    raise_version()
+    assert_refused(service.ask(**asked), error="invalid_target", code="flow.ended", reason="flow")
 
 
 def test_the_event_names_flow_key_and_token(service):
