@@ -52,7 +52,8 @@ class SignOn:
 class FakeOpenIDProvider:
     """See `running`. `keys`: {kid: private key} as published; the first one signs."""
 
-    def __init__(self, *, key_number: int) -> None:
+    def __init__(self, *, key_number: int, address: tuple[str, int] = ("127.0.0.1", 0)) -> None:
+        """`address`: the host and port to listen at; the default is a free port of `localhost`."""
         self.keys: dict[str, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {"op-1": rsa_key(number=key_number)}
         self.document: dict[str, Any] = {}
         """Changes to the discovery document; ... removes a member."""
@@ -66,8 +67,9 @@ class FakeOpenIDProvider:
         """Whether a token request is authenticated."""
         self._codes: dict[str, SignOn] = {}
         self._tokens: dict[str, SignOn] = {}
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self.issuer = f"http://localhost:{self._server.server_port}"
+        self._server = _Server(address, _handler(self))
+        host = address[0] if address[1] else "localhost"
+        self.issuer = f"http://{host}:{self._server.server_port}"
 
     # The browser's side ------------------------------------------------------------------------------------------
     def authorize(

@@ -73,9 +73,11 @@ class FakeWorkloadIssuer(FakeOpenIDProvider):
 
 
 @contextmanager
-def running_platform(*, key_number: int = 8) -> Iterator[FakeWorkloadIssuer]:
+def running_platform(
+    *, key_number: int = 8, address: tuple[str, int] = ("127.0.0.1", 0)
+) -> Iterator[FakeWorkloadIssuer]:
     """A platform that answers for as long as the block lasts; it signs with the suite's RSA key `key_number`."""
-    platform = FakeWorkloadIssuer(key_number=key_number)
+    platform = FakeWorkloadIssuer(key_number=key_number, address=address)
     platform.start()
     try:
         yield platform
