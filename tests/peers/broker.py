@@ -1,6 +1,8 @@
 """The broker as anybody runs it: started by `manage.py serve`, told of the world by `manage.py apply`."""
 
+import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +13,17 @@ from tests.peers.processes import Server, outer_environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BASE_URL = "http://127.0.0.1:18100"
+PROXY_HOST = "127.0.19.29"
+"""The only one that the broker believes about clients' certificates."""
 SECRETS = {
     "PEERS_MOZILLA_SECRET": "mozilla's secret: 100% of it & more + 0123456789",
     "PEERS_OPENID_CLIENT_SECRET": "openid-client_s.secret~100%/of+it&more=0123456789",
     "PEERS_LEMONLDAP_SECRET": "lemonldap's secret of letters & digits 0123456789",
     "PEERS_OPENID_PROVIDER_SECRET": "oidc-provider's_secret~100%/of+it&more: 0123456789",
+    "PEERS_BOUND_SECRET": "the bound client's_secret~100%/of+it&more: 0123456789",
+    "PEERS_AUTHLIB_SECRET": "authlib's secret of letters and digits 0123456789",
+    "PEERS_ORDERS_SECRET": "the order API's secret of letters & digits 0123456789",
+    "PEERS_NPM_SECRET": "npm's_secret~100%/of+it&more: 0123456789",
 }
 SAML_METADATA = f"{BASE_URL}/saml/idp/metadata"
 """Our metadata as identity provider, and our entityID."""
@@ -40,8 +48,13 @@ class Broker:
             "BROKER_BASE_URL": BASE_URL,
             "BROKER_VAR": str(folder),
             "BROKER_OUTGOING_NETWORKS": "127.0.0.1/32,127.0.19.0/24",
+            "BROKER_TRUSTED_PROXIES": "1",
+            "BROKER_CLIENT_CERTIFICATE_PROXIES": f"{PROXY_HOST}/32",
+            "BROKER_CLIENT_CERTIFICATE_HEADER": "X-SSL-Client-Cert",
+            "BROKER_CLIENT_CERTIFICATE_VERIFIED_HEADER": "X-SSL-Client-Verify",
             **SECRETS,
         }
+        self._database = folder / "countersign.sqlite3"
         folder.mkdir()
         self.server = Server(
             "the broker",
@@ -67,6 +80,16 @@ class Broker:
         )
         assert done.returncode == 0, f"manage.py {arguments[0]}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def reason(self, trace_id: str) -> str:
+        """Why a request was refused, from the book: the answer never says. What the flow register says is its code."""
+        with contextlib.closing(sqlite3.connect(f"file:{self._database}?mode=ro", uri=True)) as database:
+            found = database.execute(
+                "SELECT code, details FROM events_event WHERE trace_id = ? AND type LIKE '%.refused'", [trace_id]
+            ).fetchall()
+        [(code, details)] = found
+        reason = str(json.loads(details)["reason"])
+        return str(code) if reason == "flow" else reason
 
     def trace(self, trace_id: str) -> dict[str, Any]:
         """{header, events, hops} of an attempt, as the console shows it."""

@@ -3,12 +3,13 @@
 import contextlib
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import pytest
 
-from tests.peers import relying_parties, simplesamlphp
+from tests.fakes.fake_workload_issuer import FakeWorkloadIssuer, running_platform
+from tests.peers import relying_parties, simplesamlphp, token_parties
 from tests.peers.broker import BASE_URL, SAML_METADATA, SECRETS, Broker
 from tests.peers.browser import Browser
 from tests.peers.companies import Company, read_companies
@@ -17,9 +18,12 @@ from tests.peers.openid_provider import start_openid_provider
 from tests.peers.relying_parties import RelyingParty
 from tests.peers.service_providers import Python3SAML, start_python3_saml
 from tests.peers.simplesamlphp import IdentityProvider
+from tests.peers.token_parties import AuthlibClient, Certificates, Curl, OpenIDClient, TokenClient
 from tests.peers.upstreams import LEMONLDAP_OPENID, LEMONLDAP_SAML, OPENID_PROVIDER, OPENID_PROVIDER_JWT, Upstream
 
+Client = TypeVar("Client", bound=TokenClient | Curl)
 _browsers = pytest.StashKey[list[Browser]]()
+_clients = pytest.StashKey[list[TokenClient | Curl]]()
 _lines = pytest.StashKey[list[str]]()
 
 
@@ -94,12 +98,20 @@ def simplesamlphp_application(tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture(scope="session")
+def platform() -> Iterator[FakeWorkloadIssuer]:
+    """A platform that gives its workloads tokens, shaped like Kubernetes."""
+    with running_platform(address=("127.0.19.30", relying_parties.PORT)) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="session")
 def broker(
     identity_providers: dict[str, IdentityProvider],
     lemonldap: LemonLDAP,
     openid_providers: None,
     python3_saml: Python3SAML,
     simplesamlphp_application: simplesamlphp.Application,
+    platform: FakeWorkloadIssuer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Broker]:
     """The broker, told of all parties by `apply` alone; then each of them that wants it gets our metadata."""
@@ -131,6 +143,65 @@ def openid_client(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> I
         yield application
 
 
+@pytest.fixture(scope="session")
+def bound(broker: Broker, npm_resource: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelyingParty]:
+    application = relying_parties.start_bound(tmp_path_factory.mktemp("bound"))
+    with application.server:
+        application.server.wait()
+        yield application
+
+
+@pytest.fixture(scope="session")
+def authlib_resource(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with token_parties.running_authlib_resource(tmp_path_factory.mktemp("authlib-resource")) as base:
+        yield base
+
+
+@pytest.fixture(scope="session")
+def npm_resource(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with token_parties.running_npm_resource(tmp_path_factory.mktemp("npm-resource")) as base:
+        yield base
+
+
+@pytest.fixture(scope="session")
+def authlib_base(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with token_parties.running_authlib_client(tmp_path_factory.mktemp("authlib")) as base:
+        yield base
+
+
+@pytest.fixture(scope="session")
+def npm_base(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with token_parties.running_openid_client(tmp_path_factory.mktemp("npm-client")) as base:
+        yield base
+
+
+@pytest.fixture(scope="session")
+def proxy(broker: Broker, npm_resource: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Certificates]:
+    with token_parties.running_proxy(tmp_path_factory.mktemp("proxy") / "proxy.log") as certificates:
+        yield certificates
+
+
+@pytest.fixture
+def authlib(authlib_base: str, request: pytest.FixtureRequest) -> AuthlibClient:
+    return _noted(request, AuthlibClient(authlib_base))
+
+
+@pytest.fixture
+def npm(npm_base: str, request: pytest.FixtureRequest) -> OpenIDClient:
+    return _noted(request, OpenIDClient(npm_base))
+
+
+@pytest.fixture
+def curl(proxy: Certificates, request: pytest.FixtureRequest) -> Curl:
+    return _noted(request, Curl(proxy))
+
+
+def _noted(request: pytest.FixtureRequest, client: Client) -> Client:
+    """Its trace ids stand in the line of this test."""
+    request.node.stash.setdefault(_clients, []).append(client)
+    return client
+
+
 @pytest.fixture
 def new_browser(request: pytest.FixtureRequest) -> Iterator[Callable[..., Browser]]:
     """Makes browsers of a company's people or an upstream's person; their hops are shown when the test fails."""
@@ -156,7 +227,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
     browsers = item.stash.get(_browsers, [])
     if report.when != "call":
         return report
-    trace_ids = [trace_id for browser in browsers for trace_id in browser.trace_ids]
+    walked = [*browsers, *item.stash.get(_clients, [])]
+    trace_ids = [trace_id for one in walked for trace_id in one.trace_ids]
     verdict = "PASS" if report.passed else "FAIL"
     reason = "" if report.passed else f": {str(report.longrepr.reprcrash.message).splitlines()[0][:200]}"
     item.config.stash.setdefault(_lines, []).append(f"{verdict} {item.name} {' '.join(trace_ids)}{reason}")
@@ -176,6 +248,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     lines = config.stash.get(_lines, [])
     if lines:
-        terminalreporter.section("sign-ons, each with the broker's trace ids")
+        terminalreporter.section("what foreign software did, each with the broker's trace ids")
         for line in lines:
             terminalreporter.write_line(line)

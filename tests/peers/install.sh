@@ -32,7 +32,7 @@ packages() {
 }
 
 packages /usr/share/simplesamlphp/www/module.php=simplesamlphp php=php-cli openssl=openssl \
-	faketime=faketime node=nodejs npm=npm xmlsec1=xmlsec1
+	faketime=faketime node=nodejs npm=npm xmlsec1=xmlsec1 curl=curl
 # mod_auth_mellon; LemonLDAP::NG with what its SAML and OpenID parts load, and a server for it.
 perl5=/usr/share/perl5
 packages /usr/lib/apache2/modules/mod_auth_mellon.so=libapache2-mod-auth-mellon /usr/sbin/apache2=apache2-bin \
@@ -46,10 +46,10 @@ for extension in xml:dom sqlite3:pdo_sqlite mbstring:mbstring curl:curl; do
 	php -r "exit(extension_loaded('${extension#*:}') ? 0 : 1);" || packages "no such file=php-${extension%:*}"
 done
 node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' ||
-	fail "openid-client and oidc-provider need Node.js 20 or newer; here is $(node --version)"
+	fail "the peers from npm need Node.js 20 or newer; here is $(node --version)"
 
 if ! cmp -s "$here/requirements.lock" "$peers/python/installed.lock"; then
-	echo "Installing mozilla-django-oidc and python3-saml …"
+	echo "Installing the Python peers …"
 	"$root/.venv/bin/python" -m venv --clear "$peers/python"
 	"$peers/python/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r "$here/requirements.lock"
@@ -57,11 +57,11 @@ if ! cmp -s "$here/requirements.lock" "$peers/python/installed.lock"; then
 fi
 
 if ! cmp -s "$here/applications/npm/package-lock.json" "$peers/npm/installed.json"; then
-	echo "Installing openid-client and oidc-provider …"
+	echo "Installing the peers from npm …"
 	rm -rf "$peers/npm"
 	mkdir -p "$peers/npm"
 	cp "$here/applications/npm/package.json" "$here/applications/npm/package-lock.json" \
 		"$here/applications/npm/.npmrc" "$peers/npm/"
-	(cd "$peers/npm" && npm ci --silent) || fail "npm could not install openid-client and oidc-provider"
+	(cd "$peers/npm" && npm ci --silent) || fail "npm could not install them"
 	cp "$peers/npm/package-lock.json" "$peers/npm/installed.json"
 fi

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import ssl
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -27,11 +28,20 @@ class Server:
     """A server that answers at `ready_url` once it is up. A context manager: at its end the whole group is gone."""
 
     def __init__(
-        self, name: str, command: Sequence[str], *, ready_url: str, environment: Mapping[str, str], log: Path
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        ready_url: str,
+        environment: Mapping[str, str],
+        log: Path,
+        authority: Path | None = None,
     ) -> None:
+        """`authority`: the certificate of whoever vouches for the server, in PEM."""
         self.name = name
         self.log = log
         self._ready_url = ready_url
+        self._trust = ssl.create_default_context(cafile=authority)
         with log.open("wb") as out:
             self._process = subprocess.Popen(
                 command,
@@ -51,7 +61,7 @@ class Server:
     def wait(self) -> "Server":
         """Return once it answers. Raises DidNotStart."""
         deadline = time.monotonic() + START_SECONDS
-        with httpx2.Client(trust_env=False, timeout=5) as http:
+        with httpx2.Client(trust_env=False, timeout=5, verify=self._trust) as http:
             while time.monotonic() < deadline:
                 if self._process.poll() is not None:
                     raise DidNotStart(f"{self.name} ended with status {self._process.returncode}.\n{self.last_lines()}")

@@ -61,6 +61,25 @@ def start_openid_client(folder: Path) -> RelyingParty:
     )
 
 
+def start_bound(folder: Path) -> RelyingParty:
+    """An application with openid-client, PAR and DPoP, which calls a resource for the person."""
+    host = "127.0.19.31"
+    script = shutil.copy(SOURCES / "npm" / "relying_party.mjs", INSTALLED / "npm")
+    return _start(
+        "bound",
+        ["node", script],
+        base=f"http://{host}:{PORT}",
+        environment={
+            "CLIENT_SECRET": SECRETS["PEERS_BOUND_SECRET"],
+            "ALGORITHM": "ES256",
+            "HOST": host,
+            "PORT": str(PORT),
+            "RESOURCE": f"http://127.0.19.10:{PORT}/stock",
+        },
+        log=folder / "server.log",
+    )
+
+
 def _start(slug: str, command: list[str], *, base: str, environment: dict[str, str], log: Path) -> RelyingParty:
     applications = yaml.safe_load(PARTIES.read_text())["applications"]
     registered = {row["slug"]: row["oidc"] for row in applications if "oidc" in row}

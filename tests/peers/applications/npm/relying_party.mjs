@@ -1,18 +1,21 @@
 // An application with openid-client: /whoami wants a sign-on and tells who came, /refresh renews its tokens,
-// /logout ends the broker's session. Configured by ISSUER, CLIENT_ID, CLIENT_SECRET, ALGORITHM, HOST and PORT.
+// /logout ends the broker's session. Configured by ISSUER, CLIENT_ID, CLIENT_SECRET, ALGORITHM, HOST and PORT. With
+// RESOURCE it pushes its requests, binds its tokens by DPoP, and /resource calls there with a token for it.
 import http from 'node:http';
 import * as client from 'openid-client';
 
-const { ISSUER, CLIENT_ID, CLIENT_SECRET, ALGORITHM, HOST, PORT } = process.env;
+const { ISSUER, CLIENT_ID, CLIENT_SECRET, ALGORITHM, HOST, PORT, RESOURCE } = process.env;
 const base = `http://${HOST}:${PORT}`;
 const config = await client.discovery(
   new URL(ISSUER),
   CLIENT_ID,
   { id_token_signed_response_alg: ALGORITHM },
-  client.ClientSecretBasic(CLIENT_SECRET),
+  RESOURCE ? client.ClientSecretPost(CLIENT_SECRET) : client.ClientSecretBasic(CLIENT_SECRET),
   { execute: [client.allowInsecureRequests] },
 );
 client.enableNonRepudiationChecks(config); // ID tokens are verified with the published keys, not by TLS alone
+const newBinding = async () => (RESOURCE ? { DPoP: client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256')) } : undefined);
+const TYPE = 'urn:ietf:params:oauth:token-type:access_token';
 const visitors = new Map();
 
 const routes = {
@@ -24,14 +27,16 @@ const routes = {
     visitor.verifier = client.randomPKCECodeVerifier();
     visitor.state = client.randomState();
     visitor.nonce = client.randomNonce();
-    return client.buildAuthorizationUrl(config, {
+    visitor.binding = await newBinding();
+    const build = RESOURCE ? client.buildAuthorizationUrlWithPAR : client.buildAuthorizationUrl;
+    return build(config, {
       redirect_uri: `${base}/callback`,
       scope: 'openid profile email groups offline_access',
       code_challenge: await client.calculatePKCECodeChallenge(visitor.verifier),
       code_challenge_method: 'S256',
       state: visitor.state,
       nonce: visitor.nonce,
-    });
+    }, visitor.binding);
   },
 
   async '/callback'(visitor, url) {
@@ -41,17 +46,32 @@ const routes = {
       expectedNonce: visitor.nonce,
       idTokenExpected: true,
     };
-    visitor.tokens = await client.authorizationCodeGrant(config, url, checks);
+    visitor.tokens = await client.authorizationCodeGrant(config, url, checks, undefined, visitor.binding);
     await tell(visitor);
     return new URL(`${base}/whoami`);
   },
 
   async '/refresh'(visitor) {
     const spent = visitor.tokens;
-    const renewed = await client.refreshTokenGrant(config, spent.refresh_token);
+    const renewed = await client.refreshTokenGrant(config, spent.refresh_token, undefined, visitor.binding);
     visitor.tokens = { ...renewed, id_token: renewed.id_token ?? spent.id_token, claims: () => renewed.claims() ?? spent.claims() };
     await tell(visitor);
     return { ...visitor.told, rotated: renewed.refresh_token !== spent.refresh_token };
+  },
+
+  '/refresh-unproved': async (visitor) => client.refreshTokenGrant(config, visitor.tokens.refresh_token),
+
+  // Calls the resource for the person, with a token for it that its own is exchanged for; ?key=another: as a thief would.
+  async '/resource'(visitor, url) {
+    const binding = url.searchParams.get('key') === 'another' ? await newBinding() : visitor.binding;
+    const exchanged = await client.genericGrantRequest(config, 'urn:ietf:params:oauth:grant-type:token-exchange', {
+      subject_token: visitor.tokens.access_token,
+      subject_token_type: TYPE,
+      resource: RESOURCE,
+      scope: url.searchParams.get('scope') ?? 'stock.read',
+    }, binding);
+    const answer = await client.fetchProtectedResource(config, exchanged.access_token, new URL(RESOURCE), 'GET', undefined, undefined, binding);
+    return { exchanged: { ...exchanged, access_token: undefined }, told: await answer.json() };
   },
 
   async '/logout'(visitor) {
@@ -68,8 +88,8 @@ const routes = {
 
 async function tell(visitor) {
   const claims = visitor.tokens.claims();
-  const userinfo = await client.fetchUserInfo(config, visitor.tokens.access_token, claims.sub);
-  visitor.told = { peer: 'openid-client', claims, userinfo };
+  const userinfo = await client.fetchUserInfo(config, visitor.tokens.access_token, claims.sub, visitor.binding);
+  visitor.told = { peer: 'openid-client', claims, userinfo, tokenType: visitor.tokens.token_type };
 }
 
 http.createServer(async (request, response) => {
