@@ -1,14 +1,19 @@
 """Sending the browser on."""
 
+from functools import cache
+
 from django.http import HttpResponse
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.encoding import iri_to_uri
+from django.utils.html import format_html, format_html_join
 
 from broker.http import no_store
 from federation.assertions import Answer
 from federation.signon import cookies
 from federation.signon.steps import Step
+
+_FORM = "(the form and its fields)"
 
 
 class SeeOther(HttpResponse):
@@ -26,8 +31,17 @@ def send(answer: Answer) -> HttpResponse:
     """Redirect to the answer's address, or post its fields there."""
     if answer.fields is None:
         return no_store(SeeOther(answer.url))
-    page = render_to_string("signon/post_form.html", {"url": answer.url, "fields": dict(answer.fields)})
-    return no_store(HttpResponse(page))
+    before, after = _form_page()
+    inputs = format_html_join("", '<input type="hidden" name="{}" value="{}">', answer.fields.items())
+    form = format_html('<form id="pass-on" method="post" action="{}">{}', answer.url, inputs)
+    return no_store(HttpResponse([before, form, after]))
+
+
+@cache
+def _form_page() -> tuple[str, str]:
+    """The page with the form, up to the form's opening tag and from behind its fields: the same for everybody."""
+    before, _, after = render_to_string("signon/post_form.html", {"form_with_fields": _FORM}).partition(_FORM)
+    return before, after
 
 
 def follow(step: Step, *, browser: str) -> HttpResponse:
