@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from threading import Lock
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +13,8 @@ from broker.http import PROBLEM_MEDIA_TYPE, TRACE_HEADER
 from broker.refusals import Mender
 
 SCHEME = "accessToken"
+_making = Lock()
+"""The library's generator serves one thread at a time."""
 PROBLEM = {
     "type": "object",
     "description": "Problem details (RFC 9457). `code` is stable: docs/refusals.md lists all of them.",
@@ -118,9 +121,14 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
     return result
 
 
-@cache
-def document(base_url: str) -> dict[str, Any]:  # noqa: ARG001 - what is remembered is for this address
+def document(base_url: str) -> dict[str, Any]:
     """The document, made once for each process. Treat it as read-only."""
+    with _making:
+        return _made(base_url)
+
+
+@cache
+def _made(base_url: str) -> dict[str, Any]:  # noqa: ARG001 - what is remembered is for this address
     made: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
     return made
 
