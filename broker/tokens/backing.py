@@ -44,6 +44,7 @@ def check_backing(backing: Backing, *, trace: Collector) -> IdentityProvider | N
         actors=tuple(grant.actors),
         lineage=tuple(grant.lineage),
         now=backing.now,
+        given_at=grant.created_at,
     )
     try:
         check_standing(standing, trace=trace)

@@ -104,6 +104,7 @@ def _check_standing(proposal: Proposal, client: Client, *, attempt: Attempt, now
         is_offline=proposal.outlives_session,
         actors=proposal.actors,
         now=now,
+        given_at=now,
     )
     try:
         check_standing(standing, trace=attempt.trace)

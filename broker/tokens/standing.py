@@ -25,7 +25,7 @@ class Standing:
 
     `subject` is whom it is about. A person comes with the session, or without one with who vouched for them;
     identity providers come with their organisation. `actors` is who acts for the subject, and `lineage` whose tokens
-    were exchanged on the way here, both as Grant holds them.
+    were exchanged on the way here, both as Grant holds them, who were named at `given_at`.
     """
 
     client: Client
@@ -34,6 +34,7 @@ class Standing:
     identity_provider: IdentityProvider | None
     is_offline: bool
     now: datetime
+    given_at: datetime
     actors: tuple[Mapping[str, Any], ...] = ()
     lineage: tuple[Mapping[str, Any], ...] = ()
 
@@ -75,19 +76,21 @@ def check_session_live(standing: Standing) -> None:
 def check_actors_enabled(standing: Standing) -> None:
     """Every client that acts for the subject is in use; one that is gone acts for nobody."""
     for actor in standing.actors:
-        client = find_named_client(actor["client_id"])
-        if client is None:
-            raise NoLongerStands("actor")
-        _check_client(client)
+        _check_named(actor["client_id"], "actor", standing)
 
 
 def check_lineage_enabled(standing: Standing) -> None:
     """Every client whose token was exchanged on the way here is in use: what came of its tokens ends with them."""
     for ancestor in standing.lineage:
-        client = find_named_client(ancestor["client"])
-        if client is None:
-            raise NoLongerStands("ancestor")
-        _check_client(client)
+        _check_named(ancestor["client"], "ancestor", standing)
+
+
+def _check_named(client_id: str, role: str, standing: Standing) -> None:
+    """A client that was registered later under the name of one that is gone is another."""
+    client = find_named_client(client_id)
+    if client is None or client.created_at > standing.given_at:
+        raise NoLongerStands(role)
+    _check_client(client)
 
 
 def _check_client(client: Client) -> None:

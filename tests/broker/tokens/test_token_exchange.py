@@ -10,6 +10,7 @@ from broker import limits
 from broker.actors import SYSTEM
 from broker.events.models import Event
 from broker.keys.ring import ring
+from broker.registry.cache import raise_version
 from broker.registry.models import Client
 from broker.tokens.attempts import Attempt
 from broker.tokens.errors import SubjectTokenRefused
@@ -23,7 +24,7 @@ from broker.traces.models import Trace
 from tests.broker.tokens.desk import basic, post_form
 from tests.broker.tokens.estate import ACCESS_TOKEN, EXCHANGE, ID_TOKEN, JWT, SAML2, TYPE, Estate
 from tests.broker.tokens.refusals import assert_refused
-from tests.factories import CLIENT_SECRET, make_session
+from tests.factories import CLIENT_SECRET, make_service, make_session
 from tests.flows.stage import unverified_claims as claims_of
 
 pytestmark = pytest.mark.django_db
@@ -438,6 +439,20 @@ def test_an_actor_further_back_that_was_switched_off_ends_the_whole_chain(estate
     estate.change(estate.crm, enabled=False)
     response = estate.exchange(estate.hr.client, token, estate.ledger, actor=actor)
     assert_subject_refused(response, reason="client")
+
+
+@pytest.mark.parametrize("role", ["actor", "ancestor"])
+def test_a_successor_under_the_name_of_one_that_is_gone_does_not_bring_its_chain_back(estate, role):
+    if role == "ancestor":
+        estate.change(estate.flows["crm"], impersonation=True)
+        token = estate.token(estate.exchange(estate.erp.client, estate.at_erp(), estate.hr))
+    else:
+        token = estate.at_hr()
+    assert estate.introspect(estate.hr, token)["active"] is True
+    estate.change(estate.crm, retired_at=timezone.now(), enabled=False)
+    make_service(client_id="crm", application=estate.desk.client.application)
+    raise_version()
+    assert estate.introspect(estate.hr, token) == {"active": False}
 
 
 def test_a_client_whose_token_was_exchanged_takes_what_came_of_it_along(estate):
