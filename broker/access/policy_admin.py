@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
 from broker.access.activation import request_activation, request_retirement
-from broker.access.models import Policy, PolicySet, PolicyVersion
+from broker.access.models import Policy, PolicySchema, PolicySet, PolicyVersion
 from broker.access.policy_form import PolicyForm, SchemaForm
 from broker.access.registering import discard, end_trial, try_version
 from broker.access.shadow import flips_of, report
@@ -207,6 +207,19 @@ class PolicySchemaAdmin(PartyAdmin):
     shown = ("number", "created_by", "created_at")
     actions_detail: ClassVar = []
     list_display = ("number", "created_by", "created_at")
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Once it is declared, the text stands in its lines."""
+        fields = super().get_fields(request, obj)
+        return fields if obj is None else ("lines", *(name for name in fields if name != "source"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return (*super().get_readonly_fields(request, obj), "lines")
+
+    @admin.display(description="types and actions")
+    def lines(self, schema: PolicySchema) -> SafeString | str:
+        """The declarations as they were written."""
+        return format_html('<pre class="cs-message" tabindex="0">{}</pre>', schema.source) if schema.source else ""
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
         return False

@@ -63,6 +63,12 @@ class ClientAdmin(PartyAdmin):
         last_use = Max("credential_uses__last_used_at")
         return Client.objects.prefetch_related("secrets").annotate(last_use=last_use)
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """What is known of its credentials stands above the form, which is long."""
+        fields = super().get_fields(request, obj)
+        first = (*self.fixed, "credentials_shown")
+        return fields if obj is None else (*first, *(name for name in fields if name not in first))
+
     def get_urls(self) -> list[URLPattern]:
         """One page more: the end of one secret."""
         end = self.admin_site.admin_view(self.end_secret_view)

@@ -32,7 +32,7 @@ class ClientForm(PartyForm):
     key_text = forms.CharField(
         label="Its public keys",
         required=False,
-        widget=UnfoldAdminTextareaWidget,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
         help_text='A JSON Web Key Set, {"keys": [...]}, where no address publishes them.',
     )
     tls_lines = LinesField(
@@ -44,7 +44,7 @@ class ClientForm(PartyForm):
     certificate_text = forms.CharField(
         label="Its self-signed certificates",
         required=False,
-        widget=UnfoldAdminTextareaWidget,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
         help_text="For self_signed_tls_client_auth, in PEM, one below the other.",
     )
     workload_lines = LinesField(

@@ -88,6 +88,8 @@ class FlowAdmin(ModelAdmin):
     @admin.display(description="state", ordering="state")
     def state_shown(self, flow: Flow) -> SafeString:
         """The state as a word, with a colour beside it; what only a request asked for is said to be that."""
+        if _is_over(flow, now=timezone.now()):
+            return format_html('<span class="cs-bad">{}</span>', "Ended")
         word = "Asked for" if flow.is_draft and not flow.owner else flow.get_state_display()
         return format_html('<span class="{}">{}</span>', STYLES.get(flow.state, ""), word)
 
@@ -129,6 +131,7 @@ class FlowAdmin(ModelAdmin):
             ).exclude(pk=flow.pk),
             "evidence": flow.evidence.all()[:50],
             "ends": _ends(flow, now=timezone.now()),
+            "is_over": _is_over(flow, now=timezone.now()),
             "may_change": self.has_change_permission(request, flow),
             "may_propose": pending is None,
             "may_approve": is_open and bool(flow.owner) and not _needs_second(flow),
@@ -217,6 +220,11 @@ def _address(flow: Flow) -> str:
 
 def _needs_second(flow: Flow) -> bool:
     return needs_second_approval(data_classes=flow.data_classes, impersonation=flow.impersonation)
+
+
+def _is_over(flow: Flow, *, now: datetime) -> bool:
+    """It was in force and is not any more: its last day is over, or an operator ended it."""
+    return flow.state == Flow.State.APPROVED and flow.ends_at is not None and flow.ends_at <= now
 
 
 def _ends(flow: Flow, *, now: datetime) -> SafeString | str:

@@ -56,7 +56,7 @@ class PartyForm(forms.ModelForm):
 class LinesField(forms.CharField):
     """A list of texts, one on each line."""
 
-    widget = UnfoldAdminTextareaWidget
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": 4})
 
     def to_python(self, value: Any) -> list[str]:  # type: ignore[override]  # a list where CharField has a text
         return [line.strip() for line in str(value or "").splitlines() if line.strip()]

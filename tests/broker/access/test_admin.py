@@ -182,7 +182,9 @@ def test_declarations_begin_with_those_of_today_and_make_a_new_schema(desk):
     fields = {"source": SCHEMA + "entity photo;", "person_properties": PERSON, "client_properties": ""}
     assert desk.post("/admin/access/policyschema/add/", fields).status_code == 302
     assert "entity photo;" in current_schema().source
-    assert desk.get(f"/admin/access/policyschema/{current_schema().pk}/change/").status_code == 200
+    declared = desk.get(f"/admin/access/policyschema/{current_schema().pk}/change/")
+    assert declared.status_code == 200
+    assert '<pre class="cs-message" tabindex="0">' in declared.content.decode()
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,7 @@ def test_credentials_are_shown_with_their_evidence_and_without_their_values(cons
     answer = console.get(f"/admin/registry/client/{nightly.pk}/change/")
     text = text_of(answer)
     assert f"Secret {new.pk} accepted" in text
+    assert text.index("Credentials") < text.index("Its public keys"), "the evidence stands above the form"
     assert "192.0.2.7" in text
     assert "192.0.2.8" in text
     assert "(19 days left)" in text

@@ -175,6 +175,8 @@ def test_a_flow_is_ended_at_once_and_comes_back_only_approved(
 
     assert "It has ended" in post(console, page(flow, "end"))
     assert refused(service, resource, READ) == "flow.ended"
+    assert '<span class="cs-bad">Ended</span>' in text(console.get(LIST))
+    assert '<h2 id="flow">Ended</h2>' in text(console.get(page(flow, "change")))
     flow.refresh_from_db()
     assert flow.ended_by == "ada@acme.example"
 
