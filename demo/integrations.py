@@ -84,17 +84,16 @@ class Integrations:
         return {
             f"A token for {SYNC}, ten minutes long and for one API": f'TOKEN=$({token})\necho "$TOKEN"',
             "Is it good, and what does it say? The ERP's gateway asks": self._curl(
-                GATEWAY, "/oauth/introspect", '--data token="$TOKEN"', "; echo"
+                GATEWAY, "/oauth/introspect", '--data token="$TOKEN"; echo'
             ),
             "A scope outside the flow is refused, with a code": self._curl(
-                SYNC, "/oauth/token", *ask, "--data scope=orders.change", "; echo"
+                SYNC, "/oauth/token", *ask, "--data scope=orders.change; echo"
             ),
             f"May {SYNC} read order 4711? The gateway asks for a decision": self._curl(
                 GATEWAY,
                 "/access/v1/evaluation",
                 "--header 'Content-Type: application/json'",
-                f"--data '{json.dumps(decision)}'",
-                "; echo",
+                f"--data '{json.dumps(decision)}'; echo",
             ),
         }
 
