@@ -4,7 +4,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, IntegrityError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from broker.directory.models import Identifier, LinkedIdentity, Person
@@ -53,6 +53,27 @@ def test_a_read_is_filled_in_anew_each_time():
     assert people.rows(organisation=second.organisation_id) == [(second.pk,)]
     assert people.first(organisation=0) is None
     assert people.rows(organisation=0) == []
+
+
+def test_a_statement_goes_to_the_connection_of_now(monkeypatch):
+    person = make_person()
+    assert read_people(person.organisation_id) == [person]
+    other = connection.get_new_connection({"database": ":memory:", "uri": False})
+    with monkeypatch.context() as there:
+        there.setattr(connections[DEFAULT_DB_ALIAS], "connection", other)
+        with pytest.raises(DatabaseError, match="no such table"):
+            read_people(person.organisation_id)
+    other.close()
+    assert read_people(person.organisation_id) == [person]
+
+
+def test_a_statement_that_failed_leaves_nothing_to_the_next():
+    person = make_person()
+    used = UsedValue(kind="k", digest="d", until=NOW)
+    insert(used)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert(UsedValue(kind="k", digest="d", until=NOW))
+    assert read_people(person.organisation_id) == [person]
 
 
 def test_what_looks_like_sql_is_only_a_value():
