@@ -288,7 +288,7 @@ APPROVAL_LIFETIME = timedelta(days=14)
 APPROVAL_ACCOUNT_REST = timedelta(days=3)
 """How long two operators of whom one made, reset or changed the other's account do not count as two humans."""
 
-# Decisions (AuthZEN)
+# Questions to the decision endpoints
 ACCESS_BODY_BYTES = 256 * 1024
 """A POST to a decision endpoint: a full batch with properties."""
 ACCESS_JSON_DEPTH = 16

@@ -1,4 +1,4 @@
-"""Each method of client authentication, at every endpoint where clients authenticate, and what it leaves as evidence."""
+"""Client authentication by key, certificate and workload, through HTTP; every refusal is one answer outside."""
 
 import time
 from datetime import timedelta

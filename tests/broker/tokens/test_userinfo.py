@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from django.db import OperationalError
 from django.conf import settings
+from django.db import OperationalError
 from django.test import Client as Http
 from django.utils import timezone
 
