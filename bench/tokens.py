@@ -30,7 +30,7 @@ from bench.load import Answered, Load, write_load
 from bench.satosa import processor_seconds
 
 WARM_CLIENTS = 32
-COLD_CLIENTS = 10_000
+COLD_CLIENTS, QUICK_CLIENTS = 10_000, 2_000
 SEVERAL_TOKENS = 64
 THREADS = 16
 """As our image runs it."""
@@ -86,17 +86,19 @@ def main(*, rounds: int = 15, seconds: int = 2, is_quick: bool = False) -> None:
         token_peers.install()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("BROKER_", "DJANGO_"))}
     # A process of its own, which the settings tell of this broker and no other.
-    subprocess.run([sys.executable, "-m", "bench.tokens", str(rounds), str(seconds)], check=True, env=kept)
+    clients = QUICK_CLIENTS if is_quick else COLD_CLIENTS
+    command = [sys.executable, "-m", "bench.tokens", str(rounds), str(seconds), str(clients)]
+    subprocess.run(command, check=True, env=kept)
 
 
-def compare(*, rounds: int, seconds: int) -> None:
+def compare(*, rounds: int, seconds: int, clients: int) -> None:
     """Measure all sides, print the table. Runs in a process whose settings are nobody's yet."""
     from bench.satosa_ours import DurablePostgreSQL
 
     load.pin_load()  # and with this process the database and its clients, but for the servers
     with DurablePostgreSQL() as database, tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
-        sides = [*stack.enter_context(_ours(folder, database)), *stack.enter_context(_peers(folder, database))]
+        sides = [*stack.enter_context(_ours(folder, database, clients)), *stack.enter_context(_peers(folder, database))]
         for side in sides:
             side.measure(1)
             side.forget()
@@ -104,12 +106,14 @@ def compare(*, rounds: int, seconds: int) -> None:
             for side in sides[:: 1 if number % 2 else -1]:
                 side.measure(seconds)
     print(f"{token_peers.versions()}; granian {version('granian')} with {THREADS} threads, PostgreSQL with fsync")
-    print(f"{rounds} rounds of {seconds} s, {load.CONNECTIONS} connections, {WARM_CLIENTS} clients warm")
+    print(
+        f"{rounds} rounds of {seconds} s, {load.CONNECTIONS} connections, {WARM_CLIENTS} clients warm, {clients} cold"
+    )
     report({side.name: side for side in sides})
 
 
 @contextlib.contextmanager
-def _ours(folder: Path, database: Any) -> Iterator[list[Side]]:
+def _ours(folder: Path, database: Any, clients: int) -> Iterator[list[Side]]:
     from bench import satosa_ours
     from tests.services.servers import free_port
 
@@ -126,7 +130,7 @@ def _ours(folder: Path, database: Any) -> Iterator[list[Side]]:
     from bench.services import ALGORITHMS, GUARDS, make_services, token_form
 
     call_command("migrate", verbosity=0)
-    services = make_services(COLD_CLIENTS)
+    services = make_services(clients)
     connection.cursor().execute("ANALYZE")  # the statistics that a running installation has
     connection.close()
     connection.close_pool()
@@ -252,7 +256,7 @@ def _spread(ratios: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        compare(rounds=int(sys.argv[1]), seconds=int(sys.argv[2]))
+    if len(sys.argv) == 4:
+        compare(rounds=int(sys.argv[1]), seconds=int(sys.argv[2]), clients=int(sys.argv[3]))
     else:
         main()
