@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Playwright, StorageState, expect, sync_playwright
 
 from tests.browser.demonstration import Demonstration
-from tests.browser.operators import OLGA, enter_first_time
+from tests.browser.operators import OLGA, OSCAR, OWN_PASSWORD, choose_password, enter, enter_first_time
 from tests.browser.visitor import PATIENCE, Visitor
 
 CHROMIUM = "/usr/bin/chromium"
@@ -72,6 +72,32 @@ def olga(browser: Browser, demonstration: Demonstration, olgas_state: StorageSta
     olga.page.goto(demonstration.console)
     yield olga
     olga.close()
+
+
+@pytest.fixture(scope="session")
+def oscars_state(browser: Browser, demonstration: Demonstration) -> StorageState:
+    """The cookies of Oscar, whose own password another test may have chosen already."""
+    oscar = Visitor(browser, demonstration)
+    page, one_time = oscar.page, demonstration.passwords[OSCAR]
+    enter(oscar, OSCAR, password=OWN_PASSWORD)
+    overview = page.get_by_role("heading", name="Overview")
+    expect(overview.or_(page.get_by_role("alert"))).to_be_visible()
+    if not overview.is_visible():
+        enter(oscar, OSCAR, password=one_time)
+        choose_password(oscar, old=one_time, new=OWN_PASSWORD)
+    expect(overview).to_be_visible()
+    state = oscar.context.storage_state()
+    oscar.close()
+    return state
+
+
+@pytest.fixture
+def oscar(browser: Browser, demonstration: Demonstration, oscars_state: StorageState) -> Iterator[Visitor]:
+    """The second operator."""
+    oscar = Visitor(browser, demonstration, state=oscars_state)
+    oscar.page.goto(demonstration.console)
+    yield oscar
+    oscar.close()
 
 
 @pytest.fixture

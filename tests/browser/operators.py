@@ -1,5 +1,7 @@
 """The console's entrance, as operators go through it."""
 
+from playwright.sync_api import expect
+
 from tests.browser.visitor import Visitor
 
 OLGA = "olga@acme.example"
@@ -27,3 +29,12 @@ def enter_first_time(visitor: Visitor, email: str, *, password: str) -> None:
     """Sign in by a one-time password, and choose an own one."""
     enter(visitor, email, password=password)
     choose_password(visitor, old=password, new=OWN_PASSWORD)
+
+
+def approve(operator: Visitor, about: str) -> None:
+    """Approve what waits for this operator, by the inbox."""
+    page = operator.page
+    page.goto(f"{operator.demonstration.console}approvals/approval/")
+    page.get_by_role("link", name=about).click()
+    page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("is approved and in force.")).to_be_visible()

@@ -1,6 +1,5 @@
 """All four pairs of protocols, a step-up and a refusal in each protocol, clicked as the page of links says."""
 
-import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,16 +9,6 @@ from tests.browser.demonstration import Demonstration
 from tests.browser.visitor import Visitor, find_row
 
 MFA = "https://refeds.org/profile/mfa"
-
-
-def come_from_globex(visitor: Visitor) -> None:
-    """Where the broker asks for the company, choose Globex's; returns at its identity provider."""
-    choice = visitor.page.get_by_role("button", name="Globex Login")
-    arrived = visitor.page.get_by_role("heading", name=re.compile("Who are you|One more step"))
-    expect(choice.or_(arrived)).to_be_visible()
-    if choice.is_visible():
-        choice.click()
-    expect(arrived).to_be_visible()
 
 
 def follow_link(visitor: Visitor, label: str) -> None:
@@ -49,7 +38,7 @@ def test_all_four_pairs_are_clicked_in_order_with_a_step_up_at_the_end(visitor: 
     visitor.look("erp-signed-on")
 
     follow_link(visitor, "Sign on to the CRM as somebody else")
-    come_from_globex(visitor)
+    visitor.come_from_globex()
     visitor.look("globex-people")
     page.get_by_role("button", name="Gina Haddad").click()
     hello(visitor, "Gina Haddad")
@@ -61,7 +50,7 @@ def test_all_four_pairs_are_clicked_in_order_with_a_step_up_at_the_end(visitor: 
     expect(find_row(page, "AuthnContextClassRef")).not_to_contain_text(MFA)
 
     follow_link(visitor, "Ask for the second factor at the ERP")
-    come_from_globex(visitor)
+    visitor.come_from_globex()
     expect(page.get_by_role("heading", name="One more step, Gina")).to_be_visible()
     visitor.look("globex-second-factor")
     page.get_by_role("button", name="Confirm on my phone").click()
@@ -74,7 +63,7 @@ def test_a_second_factor_that_was_not_given_is_refused_at_the_erp(
 ) -> None:
     page = visitor.page
     page.goto(f"{demonstration.addresses.erp}/sign-on?how=factor")
-    come_from_globex(visitor)
+    visitor.come_from_globex()
     page.get_by_role("button", name="Henry Sato").click()
     page.get_by_role("button", name="Go on without it").click()
     expect(page.get_by_role("heading", name="You are not signed on")).to_be_visible()
@@ -108,6 +97,6 @@ def globex_at_fault(visitor: Visitor, demonstration: Demonstration) -> Iterator[
 def test_a_fault_at_globex_shows_its_code_and_its_trace(globex_at_fault: Visitor, demonstration: Demonstration) -> None:
     page = globex_at_fault.page
     page.goto(f"{demonstration.crm}/sign-on?how=fresh")
-    come_from_globex(globex_at_fault)
+    globex_at_fault.come_from_globex()
     page.get_by_role("button", name="Gina Haddad").click()
     expect(page.get_by_text("oidc.nonce")).to_be_visible()

@@ -1,5 +1,6 @@
 """Somebody at a browser of their own, and what they find wrong with the pages that they see."""
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -45,6 +46,8 @@ SEND_FORM = """([url, fields]) => {
 """Sends a form from this page, as any site may: [address, fields]."""
 FOCUS_SHOWS = """() => {
     const focused = document.activeElement;
+    if (focused === window.lastLookedAt) return true;
+    window.lastLookedAt = focused;
     const look = () => [focused, focused.parentElement].map(element => {
         const { outlineStyle, outlineWidth, outlineColor, boxShadow, borderColor } = getComputedStyle(element);
         return [outlineStyle, outlineStyle === "none" ? "" : outlineWidth + outlineColor, boxShadow, borderColor];
@@ -55,6 +58,7 @@ FOCUS_SHOWS = """() => {
     focused.focus({ focusVisible: true });
     return with_focus !== without;
 }"""
+"""Whether one sees where the focus is. A date has several stops; a second look would lead back to the first."""
 
 
 class Visitor:
@@ -116,6 +120,15 @@ class Visitor:
         if choice.is_visible():
             choice.click()
         expect(people).to_be_visible()
+
+    def come_from_globex(self) -> None:
+        """Where the broker asks for the company, choose Globex's; returns at its identity provider."""
+        choice = self.page.get_by_role("button", name="Globex Login")
+        arrived = self.page.get_by_role("heading", name=re.compile("Who are you|One more step"))
+        expect(choice.or_(arrived)).to_be_visible()
+        if choice.is_visible():
+            choice.click()
+        expect(arrived).to_be_visible()
 
     def tab_to(self, target: Locator) -> None:
         """Press Tab until `target` has the focus, which has to be visible at each stop."""
