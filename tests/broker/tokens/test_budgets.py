@@ -38,7 +38,9 @@ def _small_share(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _one_window() -> Any:
+def _alone_in_one_window(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """No shared store, also where the suite has one, and no window that ends in the middle."""
+    monkeypatch.setattr(throttle, "_lease", None)
     with machine.travel(timezone.now(), tick=False):
         yield
 
