@@ -8,11 +8,11 @@ urlpatterns = [
     # First what is asked most: addresses are tried in this order.
     path("", include("broker.tokens.urls")),  # /oauth/token, /oauth/userinfo, discovery
     path("", include("broker.access.urls")),  # /access/v1/…, /.well-known/authzen-configuration
+    path("", include("federation.signon.urls")),  # /, /signon/…, /saml/sp/…, /oauth/authorize
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/connections/", include("federation.connecting.urls")),  # the wizard
     path("admin/connections/", include("federation.signon.console_urls")),  # the test of a connection
     path("admin/", admin.site.urls),
-    path("", include("federation.signon.urls")),  # /, /signon/…, /saml/sp/…, /oauth/authorize
     path("", include("federation.logout.urls")),  # /oauth/logout
     path("", include("broker.api.urls")),  # /api/v1/…, /api/schema
     path("", include("broker.keys.urls")),  # /oauth/jwks
