@@ -109,6 +109,8 @@ class Supervisor:
         """Start a program; what it prints goes to `<log folder>/<name>.log`."""
         path = self.log_folder / f"{program.name}.log"
         with _open_log(path) as log:
+            # Before it runs: what it writes moves the place in the file for us too.
+            start = log.tell()
             process = subprocess.Popen(  # noqa: S603 - the commands are our own
                 program.command,
                 stdin=subprocess.DEVNULL,
@@ -118,7 +120,7 @@ class Supervisor:
                 env={**os.environ, **program.environment},
                 start_new_session=True,
             )
-            self._running.append(_Running(program, process, path, log.tell()))
+            self._running.append(_Running(program, process, path, start))
         self._tell_watchman(f"+{process.pid}")
 
     def wait_until(self, is_ready: Callable[[], bool], *, what: str, seconds: float) -> None:

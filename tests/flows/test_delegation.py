@@ -92,7 +92,7 @@ def test_it_goes_on_from_there_like_any_other_token(stage):
 
 
 def test_no_token_outlives_what_it_came_from(stage, time_machine):
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     time_machine.move_to(now, tick=False)
     seconds = int(now.timestamp())
     response = stage.exchange(stage.jwt(iat=seconds - 200, exp=seconds + 77))
@@ -110,7 +110,7 @@ def test_no_token_outlives_what_it_came_from(stage, time_machine):
     ],
 )
 def test_no_token_outlives_the_earliest_end_of_an_assertion(stage, time_machine, changes, seconds):
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     time_machine.move_to(now, tick=False)
     ends = {name: f"{now + timedelta(seconds=left):%Y-%m-%dT%H:%M:%SZ}" for name, left in changes.items()}
     assert stage.exchange(stage.saml(now=now, **ends)).json()["expires_in"] == seconds
