@@ -11,21 +11,16 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from broker import env
 from broker.operations import embedded
 from broker.operations.processes import Program
-from demo import erp, identity_provider
 from demo.addresses import DEFAULT_PORT, NAMES, Addresses
+from demo.company import APPLICATIONS, COMPANY, FILES, HERE, SCHEMA, write_company
 from demo.fetching import fetch
-from demo.integrations import CLIENTS, Integrations, date_flows, keep_secret
+from demo.integrations import Integrations
 
-HERE = Path(__file__).resolve().parent
-APPLICATIONS = ("crm", "hr")
-SCHEMA = "words.cedarschema"
-POLICIES = ("erp-orders.cedar", "hr-entrance.cedar")
 IN_FORCE = "erp-orders"
 """The policy that the two operators bring into force."""
 OPERATORS = (("olga@acme.example", "Olga Operator"), ("oscar@acme.example", "Oscar Operator"))
@@ -44,23 +39,10 @@ class Demonstration:
     def prepare(self, _var: Path) -> Sequence[Program]:
         """Write what the company's processes and its configuration need; returns the processes."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        for client in (*APPLICATIONS, *CLIENTS):
-            keep_secret(self.folder, client)
-        sso_url = f"{self.addresses.identity_provider}/sso"
-        for name, metadata in (
-            (identity_provider.METADATA_FILE, identity_provider.make_metadata(self.folder, sso_url=sso_url)),
-            (erp.METADATA_FILE, erp.make_metadata(self.folder, address=self.addresses.erp)),
-        ):
-            (self.folder / name).write_bytes(metadata)
-        company, clicks = (
-            self.addresses.readdress((HERE / name).read_text()) for name in ("company.yaml", "clicks.json")
-        )
-        company = date_flows(company, self.folder, today=datetime.now(UTC).date())
-        told = json.loads(clicks) | {"integrations": Integrations(self.addresses, self.folder).box()}
-        for name, text in (("company.yaml", company), ("clicks.json", json.dumps(told))):
-            (self.folder / name).write_text(text)
-        for name in (SCHEMA, *POLICIES):
-            (self.folder / name).write_bytes((HERE / name).read_bytes())
+        write_company(self.folder, self.addresses)
+        clicks = json.loads(self.addresses.readdress((HERE / "clicks.json").read_text()))
+        clicks["integrations"] = Integrations(self.addresses, self.folder).box()
+        (self.folder / "clicks.json").write_text(json.dumps(clicks))
         options = ("--base-port", str(self.addresses.port), "--folder", str(self.folder))
         return (
             Program("identity-provider", (sys.executable, "-m", "demo.identity_provider", *options)),
@@ -74,9 +56,7 @@ class Demonstration:
         from django.core.management import CommandError, call_command  # the start has set Django up by now
 
         digest = hashlib.sha256()
-        metadata = (identity_provider.METADATA_FILE, erp.METADATA_FILE)
-        clients = (f"{client}.secret" for client in (*APPLICATIONS, *CLIENTS))
-        for name in ("company.yaml", *metadata, *clients, SCHEMA, *POLICIES):
+        for name in FILES:
             digest.update((self.folder / name).read_bytes())
         applied = self.folder / "applied"
         if not is_new and applied.exists() and applied.read_text() == digest.hexdigest():
@@ -85,7 +65,7 @@ class Demonstration:
         said = io.StringIO()
         try:
             call_command("declare_policy_schema", str(self.folder / SCHEMA), stdout=said, stderr=said)
-            call_command("apply", str(self.folder / "company.yaml"), stdout=said, stderr=said)
+            call_command("apply", str(self.folder / COMPANY), stdout=said, stderr=said)
         except (CommandError, SystemExit) as error:  # the command ends like that when the file has problems
             raise embedded.CannotStart(
                 f"the demonstration's companies cannot be loaded: {error}\n{said.getvalue()}"

@@ -24,6 +24,7 @@ from demo import erp, identity_provider
 from demo.addresses import NAMES, Addresses
 from demo.application import BUSINESSES, Application
 from demo.authorization import Client
+from demo.company import COMPANY, SCHEMA, write_company
 from demo.erp import ACS_PATH, ERP
 from demo.fetching import fetch
 from demo.identity_provider import IdentityProvider
@@ -99,7 +100,7 @@ def running(folder: Path, authority: Authority) -> Iterator[Company]:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("SSL_CERT_FILE", str(authority.certificate))
         patch.setattr(socket, "getaddrinfo", _look_up)
-        _write_parties(company)
+        write_company(folder, company.addresses)
         for name, site in _sites(company).items():
             port, files = company.addresses.port_of(name), authority.certify(HOSTS[name])
             stack.enter_context(_serving(site, port=port, files=files))
@@ -107,20 +108,10 @@ def running(folder: Path, authority: Authority) -> Iterator[Company]:
         company.manage("migrate", "--no-input")
         company.manage("setup")
         company.manage("collectstatic", "--no-input")
-        company.manage("apply", str(folder / "company.yaml"))
+        company.manage("declare_policy_schema", str(folder / SCHEMA))
+        company.manage("apply", str(folder / COMPANY))
         stack.enter_context(_broker(company, files=authority.certify(HOSTS["broker"])))
         yield company
-
-
-def _write_parties(company: Company) -> None:
-    """`company.yaml` of the demonstration with our addresses, and what it names."""
-    addresses, folder = company.addresses, company.folder
-    (folder / "company.yaml").write_text(addresses.readdress((ROOT / "demo" / "company.yaml").read_text()))
-    for application in BUSINESSES:
-        (folder / f"{application}.secret").write_text(f"the secret of {application}, which nobody else uses")
-    metadata = identity_provider.make_metadata(folder, sso_url=f"{addresses.identity_provider}/sso")
-    (folder / identity_provider.METADATA_FILE).write_bytes(metadata)
-    (folder / erp.METADATA_FILE).write_bytes(erp.make_metadata(folder, address=addresses.erp))
 
 
 def _sites(company: Company) -> dict[str, Site]:
