@@ -25,7 +25,6 @@ PERSON_DEACTIVATED = EventType("person.deactivated", _WARNING, "A person's accou
 PERSON_REACTIVATED = EventType("person.reactivated", _WARNING, "A person's account was opened again.")
 IDENTITY_LINKED = EventType("identity.linked", _NOTICE, "An identity provider's subject was linked to a person.")
 IDENTITY_UNLINKED = EventType("identity.unlinked", _WARNING, "A linked identity was removed.")
-CODE_ISSUED = EventType("code.issued", _NOTICE, "An authorization code was issued.")
 TOKEN_ISSUED = EventType("token.issued", _NOTICE, "Tokens were issued to a client.")
 TOKEN_REFRESHED = EventType("token.refreshed", _NOTICE, "Tokens were refreshed.")
 TOKEN_EXCHANGED = EventType("token.exchanged", _NOTICE, "A token was exchanged for one of a further resource.")

@@ -13,8 +13,6 @@ from django.utils import timezone
 from broker import crypto, limits
 from broker.actors import Actor
 from broker.errors import BrokerError
-from broker.events import catalogue
-from broker.events.services import record
 from broker.registry.models import Client, Resource
 from broker.sessions.models import Participant, Session
 from broker.tokens.authorization_checks import (
@@ -141,11 +139,12 @@ def issue_code(
 
     `context` is the acr that the application will be told. `resource` is the audience of the access token, if it is
     not our userinfo endpoint; `dpop_thumbprint` the key that has to redeem the code, if one was named. Personal data
-    is not frozen into the code: what the application is told of the person is asked for when it redeems the code.
+    is not frozen into the code: what the application is told of the person is asked for when it redeems the code. The
+    book says that the person was let in (`login.succeeded`) and what was issued (`token.issued`); the code is between.
     """
     now = timezone.now()
     value = secrets.token_urlsafe(CODE_BYTES)
-    code = AuthorizationCode.objects.create(
+    AuthorizationCode.objects.create(
         code_hash=crypto.keyed_hash(value, purpose=CODE_PURPOSE),
         client=client,
         session=session,
@@ -160,16 +159,6 @@ def issue_code(
         trace_id=actor.trace_id,
         created_at=now,
         expires_at=now + limits.AUTHORIZATION_CODE_LIFETIME,
-    )
-    record(
-        catalogue.CODE_ISSUED,
-        actor=actor,
-        subject=("code", code.pk),
-        application=client.application.slug if client.application else "",
-        client=client.client_id,
-        person=str(session.person_id),
-        session=str(session.pk),
-        scopes=list(code.scopes),
     )
     return value
 

@@ -20,7 +20,7 @@ from tests.flows.stage import Browser, Company, answer_of, make_company
 
 pytestmark = pytest.mark.django_db
 
-QUERIES_OF_A_LOGIN = 26
+QUERIES_OF_A_LOGIN = 25
 """Of the authorization request, the identity provider's answer, our continuation, and the token request. One of them
 keeps the decision that the person may enter."""
 QUERIES_OF_A_SAML_LOGIN = 18
