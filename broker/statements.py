@@ -156,8 +156,9 @@ def _cursor() -> Any:
     To make one takes a third of what a small statement takes in all.
     """
     database = _database()
-    # A connection that threads share, as a test's web server does, has none to keep; one that counts is another kind.
-    if database.allow_thread_sharing or database.queries_logged:
+    # A connection that threads share, as a test's web server does, has none to keep; one that counts is another kind;
+    # and who listens to statements may run their own in the middle of one.
+    if database.allow_thread_sharing or database.queries_logged or database.execute_wrappers:
         return database.cursor()
     kept = getattr(database, "statements_cursor", None)
     if kept is None or kept.connection is not database.connection:

@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 ENTRIES_MAX = 50_000
 LEASE_PART = 10
 """A lease is the budget divided by this."""
+ENLARGED_AT_MOST = 2
+"""How often one request asks for more: a second time when its window ended while it asked."""
 STORE_PAUSE = 5.0
 """Seconds for which a store that did not answer is left alone: no request waits for it twice."""
 STORE_SECONDS = 0.25
@@ -101,8 +103,11 @@ class Throttle:
     def spend(self, budget: Budget, key: str) -> Left:
         """Take one permit for `key`. Raises TooMany when none is left in this window."""
         left = self._take(budget, key)
-        if left is None:
-            # Also where it gave nothing: another thread may have enlarged the budget at the same moment.
+        for _ in range(ENLARGED_AT_MOST):
+            if left is not None:
+                return left
+            # Also where it gave nothing: another thread may have enlarged the budget at the same moment. And what was
+            # given may be of a window that ended meanwhile.
             self._enlarge(budget, key)
             left = self._take(budget, key)
         if left is None:

@@ -91,6 +91,18 @@ def test_a_new_window_begins_anew(clock, store):
     assert passing(throttle) == 40
 
 
+def test_a_window_that_ends_while_the_store_is_asked_refuses_nobody(clock, store):
+    def slow(name: str, size: int, permits: int, seconds: int) -> int:
+        given = store(name, size, permits, seconds)
+        if store.asked == 1:
+            clock.now += 0.2
+        return given
+
+    clock.now += 9.9
+    Throttle(slow, share=lambda: 4, clock=clock).spend(BUDGET, "client")
+    assert store.asked == 2
+
+
 @pytest.mark.parametrize("has_store", [True, False])
 def test_without_the_store_each_process_has_its_share(clock, store, has_store):
     store.is_away = True
