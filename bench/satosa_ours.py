@@ -18,7 +18,7 @@ from tests.services.servers import PostgreSQL
 
 ROOT = Path(__file__).resolve().parent.parent
 STOP_SECONDS = 30
-THREADS = 16
+THREADS = 4
 """As the image runs it."""
 
 

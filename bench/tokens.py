@@ -33,7 +33,7 @@ WARM_CLIENTS = 32
 COLD_CLIENTS, QUICK_CLIENTS = 10_000, 2_000
 SEVERAL_TOKENS = 64
 THREADS = 16
-"""As our image runs it."""
+"""Our image has four, with which it signs on most people; many tokens at once want more, which share a commit."""
 OURS, PROVIDER, TOOLKIT = "Countersign", "oidc-provider", "django-oauth-toolkit"
 TARGETS = (
     (f"{OURS} RS256", f"{PROVIDER} RS256", 1.0),
