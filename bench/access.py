@@ -11,13 +11,14 @@ import json
 import logging
 import os
 import random
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from statistics import median, quantiles
 from typing import Any
+
+from bench.workers import ask, start
 
 FEW, MANY = 1_000, 100_000
 RULES, CONCERNING = 1_000, 150
@@ -33,14 +34,14 @@ KINDS = ("bare", "evaluation", "batch", "judged", "kept")
 
 def main(*, rounds: int = 40, calls: int = 50) -> dict[int, dict[str, float]]:
     """Print the split for both directories, and return the medians in seconds: {people: {kind: seconds}}."""
-    workers = {count: _start(count) for count in (FEW, MANY)}
+    workers = {count: start("bench.access", count) for count in (FEW, MANY)}
     for worker in workers.values():
         for _ in range(WARM_UPS):
-            _ask(worker, {"calls": ASKED_ABOUT})
+            ask(worker, {"calls": ASKED_ABOUT})
     measured: dict[int, list[dict[str, float]]] = {FEW: [], MANY: []}
     for number in range(rounds):
         for count in sorted(workers, reverse=bool(number % 2)):
-            measured[count].append(_ask(workers[count], {"calls": calls}))
+            measured[count].append(ask(workers[count], {"calls": calls}))
     for worker in workers.values():
         assert worker.stdin is not None
         worker.stdin.close()
@@ -73,27 +74,6 @@ def _spread(values: list[float]) -> tuple[float, float]:
         return values[0], values[0]
     parts = quantiles(values, n=10)
     return parts[0], parts[-1]
-
-
-def _start(count: int) -> subprocess.Popen[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("BROKER_")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "bench.access", str(count)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-
-
-def _ask(worker: subprocess.Popen[str], question: dict[str, Any]) -> dict[str, float]:
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    print(json.dumps(question), file=worker.stdin, flush=True)
-    line = worker.stdout.readline()
-    if not line:
-        sys.exit("a worker of the bench ended early")
-    return dict(json.loads(line))
 
 
 def work(count: int) -> None:

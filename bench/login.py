@@ -19,6 +19,8 @@ from statistics import median
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
+from bench.workers import ask, start
+
 FEW, MANY = 5, 5_000
 ALLOWED = 1.2
 QUERIES_ALLOWED = 25
@@ -32,10 +34,10 @@ OPENID_DOMAIN = "globex.example"
 
 def main(*, rounds: int = 20, logins: int = 10) -> dict[tuple[str, str], float]:
     """Print the split of each pair, and return the ratios (medians of the rounds)."""
-    workers = {count: _start(count) for count in (FEW, MANY)}
+    workers = {count: start("bench.login", count) for count in (FEW, MANY)}
     for worker in workers.values():
         for pair in PAIRS:
-            _ask(worker, {"pair": pair, "logins": 2})  # both are ready, and warm
+            ask(worker, {"pair": pair, "logins": 2})  # both are ready, and warm
     print(f"{rounds} rounds of {logins} logins; SQLite; CPU milliseconds of the broker, medians at {MANY} companies")
     results = {pair: _compare(workers, pair, rounds=rounds, logins=logins) for pair in PAIRS}
     for worker in workers.values():
@@ -62,37 +64,16 @@ def _compare(
     measured: dict[int, list[dict[str, float]]] = {FEW: [], MANY: []}
     for number in range(rounds):
         for count in sorted(workers, reverse=bool(number % 2)):
-            measured[count].append(_ask(workers[count], {"pair": pair, "logins": logins}))
+            measured[count].append(ask(workers[count], {"pair": pair, "logins": logins}))
     return {
         "split": {step: median(split[step] for split in measured[MANY]) for step in STEPS},
         "ratios": [sum(b.values()) / sum(a.values()) for a, b in zip(measured[FEW], measured[MANY], strict=True)],
-        "queries": int(_ask(workers[MANY], {"pair": pair, "logins": 0})["queries"]),
+        "queries": int(ask(workers[MANY], {"pair": pair, "logins": 0})["queries"]),
     }
 
 
 def _cell(seconds: float) -> str:
     return f"{seconds * 1000:15.2f}" if seconds else f"{'-':>15}"
-
-
-def _start(count: int) -> subprocess.Popen[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("BROKER_")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "bench.login", str(count)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-
-
-def _ask(worker: subprocess.Popen[str], question: dict[str, Any]) -> dict[str, float]:
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    print(json.dumps(question), file=worker.stdin, flush=True)
-    line = worker.stdout.readline()
-    if not line:
-        sys.exit("a worker of the bench ended early")
-    return dict(json.loads(line))
 
 
 def work(count: int) -> None:

@@ -57,11 +57,16 @@ def discovery_address(issuer: str) -> str:
 
 def fetch_discovery(issuer: str) -> DiscoveryReading:
     """Fetch and judge the document of `issuer`. Raises BadValue; Unreachable when there was no document to judge."""
+    return read_discovery(fetch_document(issuer, purpose="discovery"), issuer=issuer)
+
+
+def fetch_document(issuer: str, *, purpose: str) -> bytes:
+    """The issuer's document as it comes, unread. Raises BadValue, and Unreachable when there is none."""
     url = discovery_address(issuer)
     try:
         answer = fetch(
             url,
-            purpose="discovery",
+            purpose=purpose,
             max_bytes=limits.OUTGOING_JSON_BYTES,
             accept="application/json",
             total_seconds=limits.OIDC_REQUEST_SECONDS,
@@ -70,7 +75,7 @@ def fetch_discovery(issuer: str) -> DiscoveryReading:
         raise Unreachable(f"{url} cannot be fetched: {error.detail or error.actual}") from error
     if answer.status != 200:
         raise Unreachable(f"{url} answers {answer.status}")
-    return read_discovery(answer.body, issuer=issuer)
+    return answer.body
 
 
 def read_discovery(raw: bytes, *, issuer: str) -> DiscoveryReading:

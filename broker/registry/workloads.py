@@ -9,11 +9,9 @@ import structlog
 
 from broker import limits
 from broker.actors import Actor
-from broker.errors import BrokerError
-from broker.outgoing import fetch
 from broker.registry import values
 from broker.registry.models import Client
-from broker.registry.openid import Unreachable, discovery_address
+from broker.registry.openid import discovery_address, fetch_document
 from broker.registry.registering.clients import change_client
 from broker.registry.values import BadValue
 
@@ -23,20 +21,9 @@ log = structlog.get_logger(__name__)
 def discover_keys(issuer: str) -> str:
     """The address of the keys of `issuer`, as its document says. Raises BadValue; Unreachable when there is none."""
     url = discovery_address(issuer)
+    raw = fetch_document(issuer, purpose="workload discovery")
     try:
-        answer = fetch(
-            url,
-            purpose="workload discovery",
-            max_bytes=limits.OUTGOING_JSON_BYTES,
-            accept="application/json",
-            total_seconds=limits.OIDC_REQUEST_SECONDS,
-        )
-    except BrokerError as error:
-        raise Unreachable(f"{url} cannot be fetched: {error.detail or error.actual}") from error
-    if answer.status != 200:
-        raise Unreachable(f"{url} answers {answer.status}")
-    try:
-        document = json.loads(answer.body)
+        document = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise BadValue(f"{url} is not JSON") from error
     if not isinstance(document, dict) or document.get("issuer") != issuer:

@@ -26,6 +26,7 @@ from broker.registry.models import Client, IdentityProvider, Resource
 from broker.registry.services import find_resource
 from broker.statements import Parameter, Read
 from broker.tokens.backing import Backing, check_backing, registry_version
+from broker.tokens.checks import run_checks
 from broker.tokens.clients import find_named_client
 from broker.tokens.errors import InvalidToken
 from broker.tokens.issuing import ACCESS_TOKEN_TYPE, userinfo_audience
@@ -179,7 +180,7 @@ def find_live_token(verified: VerifiedClaims, *, now: datetime, trace: Collector
     found = Found(
         claims=claims, grant=grant, is_token_revoked=is_token_revoked, client=client, resource=resource, now=now
     )
-    _run_checks(found, trace=trace)
+    run_checks(LIVENESS_CHECKS, found, trace=trace)
     subject = grant.person or _subject_client(found)
     if subject is None:
         raise InvalidToken("subject")
@@ -229,17 +230,6 @@ def _ask(gid: str, jti: str) -> tuple[Grant | None, bool]:
         return None, False
     parties.follow(grant.registry_version or 0)
     return grant, grant.is_token_revoked
-
-
-def _run_checks(found: Found, *, trace: Collector) -> None:
-    for check in LIVENESS_CHECKS:
-        name = f"token.{check.__name__.removeprefix('check_')}"
-        try:
-            check(found)
-        except InvalidToken as error:
-            trace.check(name, passed=False, expected=error.expected, actual=error.actual or error.reason)
-            raise
-        trace.check(name, passed=True)
 
 
 def _subject_client(found: Found) -> Client | None:

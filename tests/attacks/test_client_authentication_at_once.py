@@ -1,15 +1,14 @@
 """Attack: present one assertion many times at one moment. Only rows that the database locks keep this promise."""
 
-import threading
 from collections import Counter
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from broker.keys.ring import ring
 from broker.registry.cache import raise_version
 from broker.registry.models import Client, CredentialUse
+from tests.at_once import at_once
 from tests.broker.tokens.desk import post_form
 from tests.broker.tokens.gate import Gate
 from tests.fakes.assertions import KEY_NUMBER, KID, asserting, assertion
@@ -24,26 +23,6 @@ pytestmark = [
 MANY = 20
 
 
-def at_once(ask: Any) -> list[Any]:
-    ready = threading.Barrier(MANY, timeout=10)
-    answers: list[Any] = []
-
-    def run() -> None:
-        try:
-            ready.wait()
-            answers.append(ask())
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(MANY)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert len(answers) == MANY
-    return answers
-
-
 @pytest.fixture
 def gate(transactional_db: None) -> Any:
     yield Gate()
@@ -56,13 +35,13 @@ def test_an_assertion_that_is_presented_by_many_at_once_is_used_once(gate: Gate)
     raise_version()
     fields = {"grant_type": "client_credentials", "resource": gate.resource.identifier}
     fields |= asserting(assertion(gate.service.client_id))
-    answers = at_once(lambda: post_form("/oauth/token", fields))
+    answers = at_once(MANY, lambda: post_form("/oauth/token", fields))
     assert Counter(answer.status_code for answer in answers) == {200: 1, 401: MANY - 1}
     assert {answer.json()["error"] for answer in answers if answer.status_code == 401} == {"invalid_client"}
     assert CredentialUse.objects.get().count == 1
 
 
 def test_the_first_uses_of_a_day_by_many_at_once_are_one_row(gate: Gate) -> None:
-    answers = at_once(lambda: gate.ask(resource=gate.resource.identifier))
+    answers = at_once(MANY, lambda: gate.ask(resource=gate.resource.identifier))
     assert Counter(answer.status_code for answer in answers) == {200: MANY}
     assert CredentialUse.objects.count() == 1

@@ -19,9 +19,10 @@ from broker.events import catalogue
 from broker.registry.models import Client, Resource
 from broker.tokens.attempts import Attempt
 from broker.tokens.authorization import CODE_PURPOSE
+from broker.tokens.checks import run_checks
 from broker.tokens.confirmation import KEY
 from broker.tokens.errors import InvalidGrant, InvalidTarget
-from broker.tokens.grants.base import Permitted, Proposal, Taken, run_checks
+from broker.tokens.grants.base import Permitted, Proposal, Taken
 from broker.tokens.issuing import lifetime_of
 from broker.tokens.models import AuthorizationCode, Grant
 from broker.tokens.refreshing import first_refresh_token

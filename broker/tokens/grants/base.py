@@ -3,19 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from broker.directory.models import Person
 from broker.events.catalogue import EventType
 from broker.registry.models import Client, IdentityProvider, Resource
 from broker.sessions.models import Session
 from broker.tokens.attempts import Attempt
-from broker.tokens.errors import OAuthError
 from broker.tokens.models import Grant
 from broker.tokens.requests import TokenRequest
-from broker.traces.collector import Collector
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +87,3 @@ class GrantType(Protocol):
     ) -> Proposal:
         """Verify what was presented; `resource` is the one that the request names. Raises OAuthError."""
         ...
-
-
-def run_checks(checks: tuple[Callable[[T], None], ...], presented: T, *, trace: Collector) -> None:
-    """Run an ordered list of checks, each leaving its name. Raises what the first failing one raises."""
-    for check in checks:
-        name = f"token.{check.__name__.removeprefix('check_')}"
-        try:
-            check(presented)
-        except OAuthError as error:
-            trace.check(name, passed=False, expected=error.expected, actual=error.actual or error.reason)
-            raise
-        trace.check(name, passed=True)

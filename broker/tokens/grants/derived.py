@@ -7,6 +7,7 @@ from broker.directory.models import Person
 from broker.events.catalogue import EventType
 from broker.registry.models import Client
 from broker.tokens.attempts import Attempt
+from broker.tokens.checks import run_checks
 from broker.tokens.delegation import (
     DELEGATION_CHECKS,
     Delegation,
@@ -17,7 +18,7 @@ from broker.tokens.delegation import (
 )
 from broker.tokens.errors import SubjectTokenRefused
 from broker.tokens.families import hold_grants
-from broker.tokens.grants.base import Permitted, Proposal, Taken, run_checks
+from broker.tokens.grants.base import Permitted, Proposal, Taken
 from broker.tokens.issuing import lifetime_of
 from broker.tokens.models import Grant, RevokedToken
 

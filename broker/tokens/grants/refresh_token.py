@@ -14,8 +14,9 @@ from broker.registry.cache import parties
 from broker.registry.models import Client, Resource
 from broker.tokens.attempts import Attempt
 from broker.tokens.backing import registry_version
+from broker.tokens.checks import run_checks
 from broker.tokens.errors import InvalidGrant, InvalidScope, InvalidTarget
-from broker.tokens.grants.base import Proposal, Taken, run_checks
+from broker.tokens.grants.base import Proposal, Taken
 from broker.tokens.models import RefreshToken
 from broker.tokens.refreshing import child_of, hashes_of, next_refresh_token
 from broker.tokens.requests import TokenRequest

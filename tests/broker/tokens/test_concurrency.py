@@ -1,16 +1,13 @@
 """Many at one moment. Only rows that the database locks keep these promises, so they need PostgreSQL."""
 
-import threading
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from django.db import connection
 
 from broker.events.models import Event
 from broker.keys.ring import ring
 from broker.tokens.models import Grant, RefreshToken
+from tests.at_once import at_once
 from tests.broker.tokens.desk import Desk
 
 pytestmark = [
@@ -27,30 +24,9 @@ def desk(transactional_db):
     ring.forget()
 
 
-def at_once(ask: Callable[[], Any]) -> list[Any]:
-    """The answers of many threads that ask at one moment, each over its own connection."""
-    ready = threading.Barrier(MANY, timeout=10)
-    answers: list[Any] = []
-
-    def run() -> None:
-        try:
-            ready.wait()
-            answers.append(ask())
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(MANY)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-    assert len(answers) == MANY
-    return answers
-
-
 def test_a_code_redeemed_by_many_at_once_gives_one_answer_which_is_revoked(desk):
     code = desk.code(scopes=("openid", "offline_access"))
-    answers = at_once(lambda: desk.redeem(code))
+    answers = at_once(MANY, lambda: desk.redeem(code))
     assert Counter(answer.status_code for answer in answers) == {200: 1, 400: MANY - 1}
     assert Grant.objects.get().revoke_reason == "redeemed_before"
     assert Event.objects.filter(type="grant.revoked").count() == 1
@@ -61,7 +37,7 @@ def test_a_code_redeemed_by_many_at_once_gives_one_answer_which_is_revoked(desk)
 
 def test_a_refresh_token_used_by_many_at_once_has_one_child(desk):
     parent = desk.offline_tokens()["refresh_token"]
-    answers = at_once(lambda: desk.refresh(parent))
+    answers = at_once(MANY, lambda: desk.refresh(parent))
     assert Counter(answer.status_code for answer in answers) == {200: MANY}
     assert len({answer.json()["refresh_token"] for answer in answers}) == 1
     assert sorted(RefreshToken.objects.values_list("generation", flat=True)) == [0, 1]
@@ -72,7 +48,7 @@ def test_a_pairwise_subject_is_drawn_once(desk):
     desk.client.subject_type = "pairwise"
     desk.client.save()
     codes = [desk.code() for _ in range(MANY)]
-    answers = at_once(lambda: desk.redeem(codes.pop()))
+    answers = at_once(MANY, lambda: desk.redeem(codes.pop()))
     assert Counter(answer.status_code for answer in answers) == {200: MANY}
     subjects = {desk.userinfo(answer.json()["access_token"]).json()["sub"] for answer in answers}
     assert len(subjects) == 1
