@@ -13,7 +13,7 @@ from django.core.management import call_command
 
 PACKAGES = sorted(
     path
-    for room in ("broker", "federation")
+    for room in ("broker", "federation", "provisioning")
     for path in Path(settings.ROOT / room).rglob("__init__.py")
     if "migrations" not in path.parts
 )

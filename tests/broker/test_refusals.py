@@ -51,7 +51,7 @@ def test_an_error_shows_its_code_and_keeps_its_detail_inside() -> None:
 
 def test_every_code_that_is_raised_stands_in_the_catalogue() -> None:
     raised = re.compile(r"""BrokerError\(\s*["']([^"']+)["']""")
-    sources = [path for room in ("broker", "federation") for path in Path(settings.ROOT / room).rglob("*.py")]
+    sources = [path for room in ("broker", "federation", "provisioning") for path in Path(settings.ROOT / room).rglob("*.py")]
     codes = {code for path in sources for code in raised.findall(path.read_text())}
     assert len(codes) > 10
     assert codes <= {refusal.code for refusal in CATALOGUE}
