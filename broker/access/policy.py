@@ -6,7 +6,8 @@ Pure: text and values in, values out. Whatever the engine says in place of an an
 import hashlib
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,10 @@ ACTION = "Action"
 _ID_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 _ID_LENGTH = 64
 _TRUNCATED = "unexpected end of input"
+PARTS_REMEMBERED = 2_000
+"""Selections of rules that one set keeps in the engine's form: those of the groups that people are in together."""
+Uid = tuple[str, str]
+"""(type, id) of an entity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One statement of a policy. `actions` and `resource_types`: what its scope names; None is any."""
+    """One statement of a policy. `actions`, `resource_types` and `principal`: what its scope names; None is any."""
 
     id: str
     line: int
@@ -56,6 +61,8 @@ class Rule:
     resource_types: frozenset[str] | None
     resources: frozenset[str] | None
     """The ids that its scope names with `==`."""
+    principal: Uid | None
+    """Whom its scope names with `==` or `in`: it matches nobody who is neither that nor within it."""
     tree: Mapping[str, Any] = field(repr=False, hash=False)
 
     def concerns(self, action: str, resource_type: str) -> bool:
@@ -83,20 +90,39 @@ class CompiledSet:
         self.rules = {rule.id: rule for rule in rules}
         self.number = number
         self._lock = threading.Lock()
-        self._parts: dict[tuple[str, str], Part] = {}
+        self._parts: OrderedDict[tuple[str, str, frozenset[Uid]], Part] = OrderedDict()
+        self._pairs: dict[tuple[str, str], list[Rule]] = {}
         self._actions = frozenset(name for rule in self.rules.values() for name in rule.actions or ())
         self._types = frozenset(name for rule in self.rules.values() for name in rule.resource_types or ())
+        self._principals = frozenset(rule.principal for rule in self.rules.values() if rule.principal)
 
-    def concerning(self, action: str, resource_type: str) -> Part:
-        """The rules that can concern an action on a type of resource."""
+    def concerning(self, action: str, resource_type: str, principals: Collection[Uid] | None = None) -> Part:
+        """The rules that can concern an action on a type of resource; of one who is, or is within, `principals`."""
         # Names that no rule names are all alike: callers cannot fill the memory with names of their own.
-        key = (action if action in self._actions else "", resource_type if resource_type in self._types else "")
+        action = action if action in self._actions else ""
+        resource_type = resource_type if resource_type in self._types else ""
+        named = self._principals if principals is None else self._principals.intersection(principals)
+        key = action, resource_type, named
         part = self._parts.get(key)
         if part is None:
+            rules = self._rules_about(action, resource_type)
+            part = build_part(rule for rule in rules if rule.principal is None or rule.principal in named)
             with self._lock:
-                part = self._parts.get(key) or build_part(rule for rule in self.rules.values() if rule.concerns(*key))
                 self._parts[key] = part
+                if len(self._parts) > PARTS_REMEMBERED:
+                    self._parts.popitem(last=False)
         return part
+
+    def _rules_about(self, action: str, resource_type: str) -> list[Rule]:
+        rules = self._pairs.get((action, resource_type))
+        if rules is None:
+            rules = [rule for rule in self.rules.values() if rule.concerns(action, resource_type)]
+            self._pairs[action, resource_type] = rules
+        return rules
+
+    def concerning_question(self, question: Question) -> Part:
+        """The rules that can concern a question. The others' scopes let it not through: they neither match nor fail."""
+        return self.concerning(question.action, question.resource["type"], _principals_of(question))
 
 
 def read_rules(source: str, *, policy: str) -> tuple[Rule, ...]:
@@ -172,7 +198,7 @@ def build_part(rules: Iterable[Rule]) -> Part:
 def evaluate(compiled: CompiledSet, question: Question) -> Verdict:
     """Whether the set permits it. Never raises: an error of the engine, or of one rule, is a no with its error."""
     try:
-        part = compiled.concerning(question.action, question.resource["type"])
+        part = compiled.concerning_question(question)
     except BadPolicy as error:
         return Verdict(decision=False, errors=(str(error),), policy_version=compiled.number)
     return _ask(part, compiled.number, question)
@@ -181,6 +207,22 @@ def evaluate(compiled: CompiledSet, question: Question) -> Verdict:
 def evaluate_whole(compiled: CompiledSet, question: Question) -> Verdict:
     """The same by all rules at once, whether or not they can concern the question."""
     return _ask(build_part(compiled.rules.values()), compiled.number, question)
+
+
+def _principals_of(question: Question) -> set[Uid]:
+    """The principal, and all that it is within by the entities of the question."""
+    parents = {
+        (one["uid"]["type"], one["uid"]["id"]): [(up["type"], up["id"]) for up in one.get("parents", ())]
+        for one in question.entities
+    }
+    found: set[Uid] = set()
+    unseen = [(question.principal["type"], question.principal["id"])]
+    while unseen:
+        uid = unseen.pop()
+        if uid not in found:
+            found.add(uid)
+            unseen += parents.get(uid, ())
+    return found
 
 
 def _ask(part: Part, number: int, question: Question) -> Verdict:
@@ -225,8 +267,15 @@ def _read_rule(statement: Statement, *, policy: str, place: int) -> Rule:
         actions=_action_scope(tree["action"]),
         resource_types=resource_types,
         resources=resources,
+        principal=_principal_scope(tree["principal"]),
         tree=tree,
     )
+
+
+def _principal_scope(scope: Mapping[str, Any]) -> Uid | None:
+    """Whom a scope names: `== X`, `in X` or `is T in X`."""
+    named = scope.get("in", scope).get("entity", {})
+    return (named["type"], named["id"]) if {"type", "id"} <= named.keys() else None
 
 
 def _action_scope(scope: Mapping[str, Any]) -> frozenset[str] | None:

@@ -109,12 +109,13 @@ def _ask(
 
 def _try_candidates(question: Question, in_force: InForce) -> tuple[Shadow, ...]:
     """What the candidates would say, as far as another rule than those in force can concern the question."""
-    pair = question.action, question.resource["type"]
-    judged_by = in_force.compiled.concerning(*pair).fingerprint
+    if not in_force.candidates:
+        return ()
+    judged_by = in_force.compiled.concerning_question(question).fingerprint
     return tuple(
         Shadow(one.version_id, evaluate(one.compiled, question))
         for one in in_force.candidates
-        if one.compiled.concerning(*pair).fingerprint != judged_by
+        if one.compiled.concerning_question(question).fingerprint != judged_by
     )
 
 

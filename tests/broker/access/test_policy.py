@@ -9,6 +9,7 @@ import cedarpy
 import pytest
 
 from broker import limits
+from broker.access import policy as engine
 from broker.access.policy import (
     Question,
     check_against_schema,
@@ -307,7 +308,19 @@ def test_a_process_that_ends_is_not_kept_by_the_engine(monkeypatch):
 
 
 # --- The rules that can concern a question ---------------------------------------------------------------------------
+GROUPS = ("staff", "clerks", "auditors")
 ACTIONS, TYPES, PEOPLE = ("read", "write", "delete"), ("record", "invoice", "Application"), ("alice", "bob", "carol")
+
+
+def random_entities(random, person):
+    """A person in some groups, of which one may lie in another."""
+    groups = random.sample(GROUPS, k=random.randrange(3))
+    nested = random.choice([[], ["auditors"]])
+    uids = [{"type": "Group", "id": name} for name in groups]
+    return [
+        {"uid": {"type": "User", "id": person}, "attrs": {}, "parents": uids},
+        {"uid": {"type": "Group", "id": "staff"}, "attrs": {}, "parents": [{"type": "Group", "id": n} for n in nested]},
+    ]
 
 
 def random_rule(random):
@@ -316,7 +329,10 @@ def random_rule(random):
     kind, id_ = random.choice(TYPES), random.choice("12")
     resources = ["resource", f"resource is {kind}", f'resource == {kind}::"{id_}"', f'resource in {kind}::"{id_}"']
     resources.append(f'resource is {kind} in {kind}::"{id_}"')
+    group = random.choice(GROUPS)
     principals = ["principal", f'principal == User::"{random.choice(PEOPLE)}"', "principal is User"]
+    principals += [f'principal in Group::"{group}"', f'principal is User in Group::"{group}"']
+    principals.append(f'principal in User::"{random.choice(PEOPLE)}"')
     scope = ", ".join(random.choice(part) for part in (principals, [*actions, f'action in Action::"{one}"'], resources))
     condition = random.choice(["", "when { context.hour > 3 }", "unless { context has hour && context.hour > 5 }"])
     return f"{random.choice(['permit', 'permit', 'forbid'])}({scope}) {condition};"
@@ -329,14 +345,16 @@ def test_asking_the_rules_that_can_concern_is_asking_them_all(seed):
     compiled = compile_rules(read_rules(source, policy="p"))
     fewer, decisions = 0, set()
     for _ in range(150):
+        person = random.choice([*PEOPLE, "dora"])
         asked = Question(
-            {"type": "User", "id": random.choice([*PEOPLE, "dora"])}, random.choice([*ACTIONS, "sign"]),
+            {"type": "User", "id": person}, random.choice([*ACTIONS, "sign"]),
             {"type": random.choice([*TYPES, "photo"]), "id": random.choice("123")},
-            random.choice([{}, {"hour": 1}, {"hour": 4}, {"hour": 9}, {"hour": "x"}]), [],
+            random.choice([{}, {"hour": 1}, {"hour": 4}, {"hour": 9}, {"hour": "x"}]), random_entities(random, person),
         )  # fmt: skip
         some = evaluate(compiled, asked)
         assert some == evaluate_whole(compiled, asked)
-        fewer += len(compiled.concerning(asked.action, asked.resource["type"]).rules) < len(compiled.rules)
+        part = compiled.concerning_question(asked)
+        fewer += len(part.rules) < len(compiled.concerning(asked.action, asked.resource["type"]).rules)
         decisions.add((some.decision, bool(some.errors)))
     assert fewer > 50
     assert len(decisions) > 1
@@ -347,6 +365,15 @@ def test_names_that_no_rule_names_take_no_room():
     for number in range(1_000):
         compiled.concerning(f"action{number}", f"type{number}")
     assert len(compiled._parts) == 1
+
+
+def test_of_the_groups_that_people_are_in_only_so_many_selections_are_kept(monkeypatch):
+    monkeypatch.setattr(engine, "PARTS_REMEMBERED", 10)
+    rules = [f'permit(principal in Group::"g{number}", action, resource);' for number in range(50)]
+    compiled = compile_rules(read_rules("\n".join(rules), policy="p"))
+    for number in range(50):
+        assert compiled.concerning("read", "record", [("Group", f"g{number}")]).rules == {f"p/{number + 1}"}
+    assert len(compiled._parts) == 10
 
 
 def test_of_a_thousand_rules_only_those_that_can_concern_are_asked():
