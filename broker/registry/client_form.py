@@ -56,7 +56,8 @@ class ClientForm(PartyForm):
 
     columns: ClassVar = (
         "application", "owner", "enabled", "authentication", "pkce", "subject_type", "id_token_algorithm", "jwks_url",
-        "token_endpoint_audience_until", "initiate_login_uri", "dpop_bound_access_tokens",
+        "token_endpoint_audience_until", "initiate_login_uri", "backchannel_logout_uri",
+        "backchannel_logout_session_required", "dpop_bound_access_tokens",
         "tls_client_certificate_bound_access_tokens", "require_pushed_authorization_requests", "enforcement",
     )  # fmt: skip
 
@@ -65,17 +66,24 @@ class ClientForm(PartyForm):
         fields = (
             "client_id", "kind", "application", "owner", "enabled", "authentication", "pkce", "subject_type",
             "id_token_algorithm", "jwks_url", "token_endpoint_audience_until", "initiate_login_uri",
+            "backchannel_logout_uri", "backchannel_logout_session_required",
             "dpop_bound_access_tokens", "tls_client_certificate_bound_access_tokens",
             "require_pushed_authorization_requests", "enforcement",
         )  # fmt: skip
         # judged by values.web_address
-        field_classes: ClassVar = {"jwks_url": forms.CharField, "initiate_login_uri": forms.CharField}
+        field_classes: ClassVar = {
+            "jwks_url": forms.CharField,
+            "initiate_login_uri": forms.CharField,
+            "backchannel_logout_uri": forms.CharField,
+        }
         labels: ClassVar = {
             "client_id": "client_id",
             "pkce": "PKCE",
             "jwks_url": "Address of its keys",
             "token_endpoint_audience_until": "Assertions may name the token endpoint until",
             "initiate_login_uri": "Address that starts a sign-on",
+            "backchannel_logout_uri": "Address that is told of the end of a session",
+            "backchannel_logout_session_required": "It is told the session alone",
             "id_token_algorithm": "Algorithm of ID tokens",
             "dpop_bound_access_tokens": "Its tokens are bound by DPoP",
             "tls_client_certificate_bound_access_tokens": "Its tokens are bound to its certificate",

@@ -87,6 +87,14 @@ def issuer(text: str) -> str:
     return text
 
 
+def logout_uri(text: str) -> str:
+    """Where logout tokens go: no fragment, which nobody would send (OpenID Connect Back-Channel Logout 1.0, 2.2)."""
+    web_address(text)
+    if "#" in text:
+        raise BadValue(f"{text!r} has a fragment")
+    return text
+
+
 def redirect_uri(text: str) -> str:
     """A redirect URI as it will be compared, character by character (RFC 6749 section 3.1.2, RFC 9700 section 2.1)."""
     if len(text) > REDIRECT_URI_CHARS:

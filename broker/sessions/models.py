@@ -56,6 +56,13 @@ class Participant(models.Model):
         db_default="",
         help_text="transient NameID, by which the application knows the person here",
     )
+    name_id = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        help_text="NameID as it was told to the application: {value, format, name_qualifier, sp_name_qualifier}; empty "
+        "for the persistent one of an application that speaks SAML alone, which does not change",
+    )
 
     class Meta:
         constraints: ClassVar = [

@@ -134,7 +134,10 @@ def is_usable(session: Session, *, now: datetime) -> bool:
 def join(
     session: Session, *, application: Application, client: Client | None, now: datetime, is_new_session: bool = False
 ) -> Participant:
-    """Let an application take part; it keeps its `sid` when it comes back. A new session has nobody to look for."""
+    """Let an application take part; it keeps its `sid` when it comes back. A new session has nobody to look for.
+
+    `client` is the client that signs on; None where the application does so over SAML.
+    """
     values = {"client": client, "joined_at": now, "last_used_at": now}
     if is_new_session:
         participant = Participant(session=session, application=application, **values)
@@ -144,8 +147,17 @@ def join(
         session=session, application=application, defaults=values
     )
     if not has_joined:
-        Participant.objects.filter(pk=participant.pk).update(last_used_at=now)
+        # What joined over SAML first, and now by its OpenID face, is told of the end by both.
+        joins = {"client": client} if client is not None and client.pk != participant.client_id else {}
+        Participant.objects.filter(pk=participant.pk).update(last_used_at=now, **joins)
     return participant
+
+
+def keep_name_id(participant: Participant, name_id: Mapping[str, str]) -> None:
+    """Remember the NameID that the application was told, for its logout."""
+    if participant.name_id != name_id:
+        participant.name_id = dict(name_id)
+        Participant.objects.filter(pk=participant.pk).update(name_id=participant.name_id)
 
 
 def transient_name_of(participant: Participant) -> str:

@@ -17,6 +17,7 @@ from broker.registry.cache import parties
 from broker.registry.models import ServiceProvider
 from broker.registry.services import every_proved_domain, find_service_provider
 from broker.sessions.models import Participant, Session
+from broker.sessions.services import keep_name_id
 from broker.traces.collector import Collector
 from federation.assertions import Answer, SignOnRequest
 from federation.checks import run_checks
@@ -157,10 +158,12 @@ def respond(
     person = session.person
     if asked["subject"]:
         check_wanted_person(person, face, wanted=NameID(**asked["subject"]))
+    kind = kind_for(face, NameIDPolicy(asked["name_id_format"]))
+    name_id = name_id_of(person, face, kind=kind, participant=participant)
+    if kind != ServiceProvider.NameID.PERSISTENT or participant.client_id is not None or participant.name_id:
+        keep_name_id(participant, asdict(name_id))
     signed_on = SignedOn(
-        name_id=name_id_of(
-            person, face, kind=kind_for(face, NameIDPolicy(asked["name_id_format"])), participant=participant
-        ),
+        name_id=name_id,
         authenticated_at=session.authenticated_at,
         context=told_context(session.context, _requested(asked)),
         authority=session.identity_provider.issuer,

@@ -57,6 +57,13 @@ class Client(models.Model):
         db_default="",
         help_text="where a sign-on begins that the application did not ask for (OpenID Connect Core 4)",
     )
+    # By their names in OpenID Connect Back-Channel Logout 1.0 section 2.2.
+    backchannel_logout_uri = models.URLField(
+        max_length=1024, blank=True, default="", db_default="", help_text="where it is told of the end of a session"
+    )
+    backchannel_logout_session_required = models.BooleanField(
+        default=False, db_default=False, help_text="a logout token names the session alone, not the person beside it"
+    )
     pkce = models.CharField(max_length=8, choices=PKCE.choices, default=PKCE.REQUIRED)
     subject_type = models.CharField(max_length=8, choices=SubjectType.choices, default=SubjectType.PUBLIC)
     id_token_algorithm = models.CharField(max_length=8, choices=Algorithm.choices, default=Algorithm.RS256)

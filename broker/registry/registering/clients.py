@@ -34,6 +34,8 @@ class ClientFields(TypedDict, total=False):
     redirect_uris: list[str]
     post_logout_redirect_uris: list[str]
     initiate_login_uri: str
+    backchannel_logout_uri: str
+    backchannel_logout_session_required: bool
     pkce: str
     subject_type: str
     id_token_algorithm: str
@@ -100,6 +102,8 @@ def _checked(fields: ClientFields) -> dict[str, Any]:
     for name in ("jwks_url", "initiate_login_uri"):
         if columns.get(name):
             values.web_address(columns[name])
+    if columns.get("backchannel_logout_uri"):
+        values.logout_uri(columns["backchannel_logout_uri"])
     if columns.get("workload"):
         columns["workload"] = credential_values.workload(columns["workload"])
     if columns.get("tls"):
