@@ -102,15 +102,14 @@ class _Stage:
     """A directory, a gateway and 1,000 rules."""
 
     def __init__(self, count: int) -> None:
-        from django.core.handlers.wsgi import WSGIHandler
-
         from bench.directory import make_directory
+        from broker.wsgi import application
         from tests.broker.access.gateway import make_gateway
 
         self.people = make_directory(count)[:ASKED_ABOUT]
         self.chance = random.Random(1)
         self.gateway = make_gateway(resource_types={"record": ["read"]}, policy=_rules())
-        self.handle = WSGIHandler()
+        self.handle = application
 
     def measure(self, calls: int) -> dict[str, float]:
         judge, keep = self._parts()

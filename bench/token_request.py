@@ -67,11 +67,10 @@ def token_requests(algorithm: str) -> Callable[[], object]:
     """What sends one request and reads its answer; the clients take turns."""
     from itertools import cycle
 
-    from django.core.handlers.wsgi import WSGIHandler
-
     from bench.services import token_form
+    from broker.wsgi import application
 
-    handle, body = WSGIHandler(), token_form(algorithm).encode()
+    handle, body = application, token_form(algorithm).encode()
     authorizations = cycle(_services().authorizations)
     statuses: list[str] = []
 
