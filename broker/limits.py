@@ -321,3 +321,32 @@ SHADOWS_PER_DECISION = 5
 """Candidate policies that are tried beside one decision; the oldest come first."""
 DECISION_RETENTION = timedelta(days=90)
 """How long a decision can be replayed."""
+
+# Leavers
+LEAVER_DOOR_DEADLINE = timedelta(minutes=1)
+"""For what we close ourselves: sessions, grants, console accounts."""
+LEAVER_LOGOUT_DEADLINE = timedelta(minutes=5)
+"""For an application to acknowledge that a session is over."""
+LEAVER_OWNER_DEADLINE = timedelta(days=7)
+"""For a new owner of what a leaver owned."""
+LEAVER_REREADS = (
+    timedelta(minutes=1),
+    timedelta(minutes=10),
+    timedelta(hours=1),
+    timedelta(days=1),
+    timedelta(days=7),
+)
+"""After which times since it was read back closed an account is read again, since access may come back."""
+LEAVER_READ_PAUSE = timedelta(seconds=10)
+"""How long an account that nobody was asked to close may stay unread before it is read."""
+LEAVER_LOOK_INTERVAL = timedelta(seconds=5)
+"""Between two looks at a case with open items in its first minutes."""
+LEAVER_LOOK_INTERVAL_LATER = timedelta(minutes=1)
+"""And after `LEAVER_LOOK_LATER`."""
+LEAVER_LOOK_LATER = timedelta(minutes=15)
+LEAVER_CASES_PER_RUN = 500
+"""Cases that one run of the scheduler looks at."""
+LEAVER_ITEMS_PER_EVENT = 200
+"""Items whose digests one event of the book names."""
+LEAVER_CASE_RETENTION = timedelta(days=730)
+"""How long a case is kept after the person returned, or after it was settled and watched to the end."""

@@ -96,6 +96,23 @@ POLICY_RETIRED = EventType(
 )
 POLICY_SCHEMA_CHANGED = EventType("policy.schema_changed", _WARNING, "What policies may speak of was declared anew.")
 DECISION_READ = EventType("decision.read", _NOTICE, "An operator opened a decision, which may show personal data.")
+LEAVER_OPENED = EventType(
+    "leaver.opened", _WARNING, "A person left: the details name every item that has to be closed, with its digest."
+)
+LEAVER_ITEM_SETTLED = EventType(
+    "leaver.item_settled", _NOTICE, "Items of a leaver's case changed their state; the details hold their digests."
+)
+LEAVER_GREEN = EventType("leaver.green", _NOTICE, "A leaver's case has no open item any more.")
+LEAVER_LATE = EventType("leaver.late", _ALERT, "An item of a leaver's case was not closed within its deadline.")
+LEAVER_TARGET_LIED = EventType(
+    "leaver.target_lied", _ALERT, "A target said that it closed a leaver's account, and the account reads as open."
+)
+LEAVER_ACCESS_RETURNED = EventType(
+    "leaver.access_returned", _ALERT, "A leaver's account that was read back closed reads as open again."
+)
+LEAVER_RETURNED = EventType("leaver.returned", _NOTICE, "A leaver came back: the case is over, with its history.")
+LEAVER_EXPORTED = EventType("leaver.exported", _NOTICE, "A leaver's certificate was exported.")
+LEAVER_FORGOTTEN = EventType("leaver.forgotten", _WARNING, "A leaver's case was deleted past its retention.")
 
 CATALOGUE: dict[str, EventType] = {
     value.name: value for value in list(globals().values()) if isinstance(value, EventType)
