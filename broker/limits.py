@@ -220,6 +220,14 @@ FOREIGN_SUBJECT_LIFETIME = timedelta(hours=24)
 SERVICE_GRANT_LIFETIME = timedelta(days=90)
 """How long the family of a service's tokens for one resource is kept after its last day of use."""
 LOGOUT_REQUEST_LIFETIME = timedelta(minutes=15)
+LOGOUT_MESSAGE_LIFETIME = timedelta(minutes=2)
+"""How long a logout token or a LogoutRequest is good; each attempt makes one of its own."""
+LOGOUT_ANSWER_BYTES = 64 * 1024
+"""Of what an application answers to it."""
+LOGOUT_SECONDS = 10.0
+"""One such exchange."""
+LOGOUT_ERROR_CHARS = 300
+"""Of the application's own words that are kept."""
 DISCOVERY_MAX_AGE = timedelta(minutes=5)
 GRANT_RETENTION = timedelta(days=7)
 """How long codes and grants are kept after their end, for reuse to be noticed and for the console."""
@@ -350,3 +358,25 @@ LEAVER_ITEMS_PER_EVENT = 200
 """Items whose digests one event of the book names."""
 LEAVER_CASE_RETENTION = timedelta(days=730)
 """How long a case is kept after the person returned, or after it was settled and watched to the end."""
+
+# Accounts at targets
+TARGET_CONNECTIONS = 16
+"""Exchanges with one target that may be under way at once, unless the target says otherwise."""
+TARGET_CONNECTIONS_MAX = 64
+TARGET_ANSWER_BYTES = 4 * 1024 * 1024
+"""One answer of a target: a page of accounts, a group with its members, or a bulk of results."""
+TARGET_EXCHANGE_SECONDS = 20.0
+"""One exchange with a target, from the first byte to the last."""
+TARGET_PAGE = 200
+"""Accounts that one page of an inventory asks for."""
+TARGET_BULK_OPERATIONS = 100
+"""Operations of one bulk request, if the target does not allow fewer."""
+TARGET_MEMBERS_PER_CHANGE = 500
+"""Members that one PATCH of a group adds or takes away."""
+TARGET_TOKEN_BYTES = 16 * 1024
+"""The answer of a target's token endpoint."""
+TARGET_BREAKER_COUNT = 50
+TARGET_BREAKER_SHARE = 0.1
+TARGET_LEAVER_DEADLINE = timedelta(minutes=15)
+TARGET_CREDENTIAL_CHARS = 8 * 1024
+"""A bearer token or client secret of a target."""

@@ -84,7 +84,7 @@ class Role:
         """Binding, location and element of each endpoint called `name`. Raises saml.metadata."""
         for element in children(self.descriptor, name):
             location = element.get("Location", "").strip()
-            if not _is_http_address(location):
+            if not is_http_address(location):
                 raise unusable(f"the address {location!r} of an endpoint is no http address")
             yield element.get("Binding", ""), location, element
 
@@ -138,7 +138,8 @@ def read_certificates(role: Role, use: str, oddities: list[str]) -> tuple[Certif
     return tuple(found.values())
 
 
-def _is_http_address(text: str) -> bool:
+def is_http_address(text: str) -> bool:
+    """Whether `text` is an absolute http or https address without a fragment."""
     try:
         parts = urlsplit(text)
         return parts.scheme in ("https", "http") and bool(parts.hostname) and not parts.fragment

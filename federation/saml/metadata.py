@@ -18,14 +18,16 @@ from federation.saml.entity import (
     Contact,
     Role,
     find_role,
+    is_http_address,
     plain_http,
     read_certificates,
     unusable,
 )
-from federation.saml.names import BINDING_POST, BINDING_REDIRECT, MD, SHIBMD, clark
+from federation.saml.names import BINDING_POST, BINDING_REDIRECT, BINDING_SOAP, MD, SHIBMD, clark
 
 NAME_ID_FORMAT = clark(MD, "NameIDFormat")
 ENCRYPTION_METHOD = clark(MD, "EncryptionMethod")
+SINGLE_LOGOUT_SERVICE = clark(MD, "SingleLogoutService")
 ACS_INDEX_MAX = 65_535
 """An xs:unsignedShort."""
 
@@ -75,6 +77,8 @@ class ServiceProviderMetadata:
     encryption_certificates: tuple[Certificate, ...]
     encryption_keys: tuple[EncryptionKey, ...]
     """The same certificates, each with the methods that stand beside it."""
+    soap_logout_url: str
+    """Where it takes a LogoutRequest by SOAP, without a browser; empty where it does not."""
     wants_assertions_signed: bool
     authn_requests_signed: bool
     name_id_formats: tuple[str, ...]
@@ -157,12 +161,14 @@ def _service_provider(role: Role) -> ServiceProviderMetadata:
         raise unusable("no AssertionConsumerService by HTTP-POST")
     oddities = plain_http(sorted({one.location for one in services}))
     encryption_certificates = read_certificates(role, "encryption", oddities)
+    soap_logout_url = _soap_logout_url(role, oddities)
     return ServiceProviderMetadata(
         entity_id=role.entity_id,
         assertion_consumer_services=tuple(sorted(services, key=lambda one: (not one.is_default, one.index))),
         signing_certificates=read_certificates(role, "signing", oddities),
         encryption_certificates=encryption_certificates,
         encryption_keys=_encryption_keys(role, {one.der for one in encryption_certificates}),
+        soap_logout_url=soap_logout_url,
         wants_assertions_signed=role.flag("WantAssertionsSigned"),
         authn_requests_signed=role.flag("AuthnRequestsSigned"),
         name_id_formats=role.texts(NAME_ID_FORMAT),
@@ -171,6 +177,18 @@ def _service_provider(role: Role) -> ServiceProviderMetadata:
         contacts=role.contacts(),
         oddities=tuple(oddities),
     )
+
+
+def _soap_logout_url(role: Role, oddities: list[str]) -> str:
+    """The first address for logout by SOAP. One that is none is no reason to refuse the metadata: sign-on works."""
+    for element in children(role.descriptor, SINGLE_LOGOUT_SERVICE):
+        if element.get("Binding") == BINDING_SOAP:
+            location = element.get("Location", "").strip()
+            if is_http_address(location):
+                oddities += plain_http([location])
+                return location
+            oddities.append(f"The address {location!r} for logout by SOAP is not used: it is no http address.")
+    return ""
 
 
 def _scopes(role: Role, *, is_regexp: bool) -> tuple[str, ...]:

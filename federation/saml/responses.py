@@ -15,7 +15,7 @@ from federation.saml.names import BEARER, CONTEXT_UNSPECIFIED, STATUS_SUCCESS
 from federation.saml.redaction import redacted
 from federation.saml.signing import Signer, add_signature
 from federation.saml.verified import NameID
-from federation.saml.writing import element
+from federation.saml.writing import element, name_id_element
 
 ID_BYTES = 20
 """SAML core 1.3.4 wants 128 random bits, and advises 160."""
@@ -132,7 +132,7 @@ def _assertion(envelope: Envelope, signed_on: SignedOn, *, audience: str) -> etr
         element("saml:Issuer", text=envelope.issuer),
         element(
             "saml:Subject",
-            _name_id(signed_on.name_id),
+            name_id_element(signed_on.name_id),
             element("saml:SubjectConfirmation", confirmed, Method=BEARER),
         ),
         conditions,
@@ -158,16 +158,6 @@ def _authn_statement(envelope: Envelope, signed_on: SignedOn) -> etree._Element:
         AuthnInstant=write_instant(signed_on.authenticated_at),
         SessionIndex=signed_on.session_index,
         SessionNotOnOrAfter=write_instant(until),
-    )
-
-
-def _name_id(name_id: NameID) -> etree._Element:
-    return element(
-        "saml:NameID",
-        text=name_id.value,
-        Format=name_id.format,
-        NameQualifier=name_id.name_qualifier or None,
-        SPNameQualifier=name_id.sp_name_qualifier or None,
     )
 
 

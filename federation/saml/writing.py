@@ -3,6 +3,7 @@
 from lxml import etree
 
 from federation.saml.names import SAML, SAMLP, clark
+from federation.saml.verified import NameID
 
 _NAMESPACES = {"saml": SAML, "samlp": SAMLP}
 
@@ -24,3 +25,14 @@ def element(
     made.text = text
     made.extend([child for child in children if child is not None])
     return made
+
+
+def name_id_element(name_id: NameID) -> etree._Element:
+    """A saml:NameID; a qualifier that is empty is left out."""
+    return element(
+        "saml:NameID",
+        text=name_id.value,
+        Format=name_id.format,
+        NameQualifier=name_id.name_qualifier or None,
+        SPNameQualifier=name_id.sp_name_qualifier or None,
+    )
