@@ -1,0 +1,9 @@
+"""Targets, the accounts and groups we keep there, and what was last wanted, sent and read of each.
+
+Target is an application's SCIM service. RemoteAccount and RemoteGroup say what should be there and what was seen.
+"""
+
+from provisioning.outbound.models.remote import RemoteAccount, RemoteGroup
+from provisioning.outbound.models.target import Target
+
+__all__ = ["RemoteAccount", "RemoteGroup", "Target"]
