@@ -380,3 +380,12 @@ TARGET_BREAKER_SHARE = 0.1
 TARGET_LEAVER_DEADLINE = timedelta(minutes=15)
 TARGET_CREDENTIAL_CHARS = 8 * 1024
 """A bearer token or client secret of a target."""
+
+# Webhooks
+WEBHOOK_SECONDS = 15.0
+"""One attempt in all; Standard Webhooks wants 15 to 30 s."""
+WEBHOOK_ANSWER_BYTES = 64 * 1024
+WEBHOOK_SECRET_OVERLAP = timedelta(days=7)
+"""How long the secret of before signs beside a new one."""
+WEBHOOK_REPLAY_EVENTS = 10_000
+"""Events that one replay sends; a longer one is asked for in parts."""

@@ -1221,6 +1221,28 @@ CATALOGUE: tuple[Refusal, ...] = (
         _OPS,
         "Deny, and ask again after the seconds in Retry-After.",
     ),
+    # --- Webhooks ----------------------------------------------------------------------------------------------------
+    Refusal(
+        "webhook.secret",
+        503,
+        "The secret of a webhook does not open any more, so nothing can be signed.",
+        _OPS,
+        "Bring back the master key that sealed it, or make a new secret in the console.",
+    ),
+    Refusal(
+        "webhook.disabled",
+        409,
+        "The webhook is switched off or retired.",
+        _OPS,
+        "Switch it on in the console, once the receiving end is mended.",
+    ),
+    Refusal(
+        "webhook.replay_too_long",
+        400,
+        "The time asked for holds more events than one replay sends.",
+        _OPS,
+        "Ask for a shorter time, and for the next one after it.",
+    ),
 )
 
 _BY_CODE = {refusal.code: refusal for refusal in CATALOGUE}

@@ -113,6 +113,8 @@ LEAVER_ACCESS_RETURNED = EventType(
 LEAVER_RETURNED = EventType("leaver.returned", _NOTICE, "A leaver came back: the case is over, with its history.")
 LEAVER_EXPORTED = EventType("leaver.exported", _NOTICE, "A leaver's certificate was exported.")
 LEAVER_FORGOTTEN = EventType("leaver.forgotten", _WARNING, "A leaver's case was deleted past its retention.")
+WEBHOOK_DISABLED = EventType("webhook.disabled", _ALERT, "A webhook was switched off: its receiving end is gone.")
+WEBHOOK_REPLAYED = EventType("webhook.replayed", _NOTICE, "Events of a time were sent once more to a webhook.")
 
 CATALOGUE: dict[str, EventType] = {
     value.name: value for value in list(globals().values()) if isinstance(value, EventType)
