@@ -389,3 +389,70 @@ WEBHOOK_SECRET_OVERLAP = timedelta(days=7)
 """How long the secret of before signs beside a new one."""
 WEBHOOK_REPLAY_EVENTS = 10_000
 """Events that one replay sends; a longer one is asked for in parts."""
+
+# Plans and reconciliations
+BREAKER_WINDOW = timedelta(hours=1)
+"""Disables and deletions of one target are added up over as long."""
+BREAKER_SMALLEST = 3
+"""So many of them within the hour never wait for a second operator, however few accounts a target has."""
+RUN_LEASE = timedelta(minutes=2)
+"""A run whose process was killed while reading may be taken up by another after as long."""
+RUN_COMPARE_LEASE = timedelta(minutes=15)
+"""The same while it compares, which is one transaction."""
+RUN_SLICE = timedelta(seconds=20)
+"""How long one task works on a run before it makes room for others; its next page is another task's."""
+RUN_RESTARTS = 1
+"""How often a run begins anew because its place among the pages was no longer known."""
+RUN_REJECTED = 100
+"""Records that were not understood of which a run keeps the ids and reasons."""
+RECONCILE_INTERVAL = timedelta(hours=24)
+"""How often a target is reconciled that has no rule of its own."""
+RECONCILE_INTERVAL_LEAST = timedelta(minutes=15)
+PLAN_CHUNK = 500
+"""People or operations that one statement carries."""
+PLAN_LIFETIME = timedelta(hours=4)
+"""How long after it was made a plan can be applied: later, what it showed is not what stands there."""
+PLAN_RETENTION = timedelta(days=90)
+"""How long plans, runs and drifts that ended are kept; they hold people's values."""
+PLAN_NAMES = 20
+"""Members of a group that a plan names as coming or going; beyond them it counts."""
+
+# People written to us over SCIM
+SCIM_BODY_BYTES = 1024 * 1024
+"""One request, a bulk included (maxPayloadSize)."""
+SCIM_JSON_DEPTH = 12
+SCIM_REQUESTS = 5_000
+"""Of one source in a window."""
+SCIM_PAGE = 200
+"""Resources on one page of a list (maxResults)."""
+SCIM_PAGE_DEFAULT = 100
+SCIM_BULK_OPERATIONS = 1_000
+SCIM_FILTER_CHARS = 2_048
+SCIM_FILTER_DEPTH = 10
+SCIM_FILTER_TERMS = 50
+"""Comparisons in one filter."""
+SCIM_FILTER_SCANS = 2
+"""Comparisons of one filter that no index serves (co, ew, ne)."""
+SCIM_FILTER_SECONDS = 2.0
+"""What a filter that no index serves may take of the database, where it can be told (PostgreSQL)."""
+SCIM_CURSOR_LIFETIME = timedelta(hours=1)
+SCIM_TOTAL_AGE = timedelta(seconds=10)
+"""How long the number of a list's results is remembered while nothing of its source changed."""
+SCIM_TOTALS_REMEMBERED = 1_000
+SCIM_UNKNOWN_NAMED = 20
+"""Unknown members that one answer names."""
+SCIM_PENDING_MEMBERS = 100_000
+"""Members of one source that wait for their person."""
+SCIM_TOKEN_CHARS_MIN = 32
+"""A token that was made elsewhere is taken over from this length on."""
+SCIM_TOKEN_CHARS_MAX = 512
+SCIM_TOKEN_LIFETIME = timedelta(days=365)
+SCIM_TOKEN_OVERLAP = timedelta(days=7)
+"""How long the token in use goes on beside its successor."""
+SCIM_TOKEN_TOUCH_INTERVAL = timedelta(minutes=1)
+"""A token's last use is written at most this often by each process."""
+SCIM_JOURNAL_BYTES = 16 * 1024
+"""What is kept of one request's body, sealed."""
+SCIM_JOURNAL_RETENTION = timedelta(days=90)
+SCIM_JOURNAL_READS_RETENTION = timedelta(days=7)
+"""Of requests that only read."""

@@ -1185,6 +1185,91 @@ CATALOGUE: tuple[Refusal, ...] = (
         _OPS,
         "Mend the line that the detail names, and add it as a new version.",
     ),
+    # Plans, runs over whole targets, and what the breaker holds
+    Refusal(
+        "inventory.empty",
+        409,
+        "The target held accounts and shows none now, so nothing was compared and nothing is closed.",
+        _OPS,
+        "Look whether the credential still sees its accounts, then start again.",
+    ),
+    Refusal(
+        "inventory.truncated",
+        409,
+        "The target did not show as many records as it says it has, so nothing was compared.",
+        _OPS,
+        "Start again when nobody writes there; if it stays, its owner has to look at its paging.",
+    ),
+    Refusal(
+        "inventory.doubled",
+        409,
+        "The target showed one id on two pages, so others may have been passed over; nothing was compared.",
+        _OPS,
+        "Start again when nobody writes there; if it stays, its owner has to look at its paging.",
+    ),
+    Refusal(
+        "inventory.shrunken",
+        409,
+        "More accounts are missing at the target than its breaker lets go, so none is made anew unasked.",
+        _OPS,
+        "Look at the drift, make a plan and apply it if they are truly gone.",
+    ),
+    Refusal(
+        "run.abandoned",
+        409,
+        "The process that worked on this run ended, and another run took its place.",
+        _OPS,
+        "Look at the newer run.",
+    ),
+    Refusal(
+        "run.failed",
+        500,
+        "The run came upon a fault of ours.",
+        _OPS,
+        "Read the log at the time of the run, and start again.",
+    ),
+    Refusal(
+        "run.under_way",
+        409,
+        "Another run of this target is under way.",
+        _OPS,
+        "Wait until it ended; a killed one can be replaced after a few minutes.",
+    ),
+    Refusal(
+        "run.target_idle",
+        409,
+        "The target is switched off or retired, so nothing is read there and nothing is sent.",
+        _OPS,
+        "Enable the target first.",
+    ),
+    Refusal(
+        "plan.incomplete",
+        409,
+        "The run behind this plan did not read everything, so it cannot be applied.",
+        _OPS,
+        "Make a new plan.",
+    ),
+    Refusal(
+        "plan.outdated",
+        409,
+        "The plan is too old, or a newer one took its place.",
+        _OPS,
+        "Make a new plan, and apply it soon.",
+    ),
+    Refusal(
+        "plan.applied",
+        409,
+        "The plan was applied before, or is being applied.",
+        _OPS,
+        "Look at its operations, and make a new plan.",
+    ),
+    Refusal(
+        "hold.decided",
+        409,
+        "What was held was released or refused before, or its release is asked for already.",
+        _OPS,
+        "Look at the hold and the approvals again.",
+    ),
     # Decisions (broker/access), AuthZEN Authorization API 1.0
     Refusal(
         "access.invalid_request",
@@ -1243,6 +1328,74 @@ CATALOGUE: tuple[Refusal, ...] = (
         _OPS,
         "Ask for a shorter time, and for the next one after it.",
     ),
+    # People written to us over SCIM (provisioning/inbound), RFC 7644 section 3.12
+    Refusal(
+        "scim.unauthenticated",
+        401,
+        "The request has no bearer token of a source, or one that is good no more.",
+        _APP,
+        "Send the source's token; an operator issues a new one with manage.py issue_scim_token.",
+    ),
+    Refusal("scim.not_found", 404, "This source has nothing of that address.", _APP, "Look it up by a filter first."),
+    Refusal("scim.method", 405, "The address does not take this method.", _APP, "Allow says which ones it takes."),
+    Refusal("scim.media_type", 415, "The body is not JSON.", _APP, "Send application/scim+json."),
+    Refusal(
+        "scim.syntax",
+        400,
+        "The request is not JSON in UTF-8 as SCIM describes it.",
+        _APP,
+        "Send one JSON object, no member twice, nested at most 12 deep.",
+    ),
+    Refusal(
+        "scim.value", 400, "A value is missing or is not one that the attribute can have.", _APP, "Mend the value."
+    ),
+    Refusal("scim.path", 400, "A path names nothing that can be changed.", _APP, "Look at /scim/v2/Schemas."),
+    Refusal("scim.no_target", 400, "A path chooses no value that is there.", _APP, "Add the value first."),
+    Refusal(
+        "scim.filter",
+        400,
+        "The filter cannot be evaluated.",
+        _APP,
+        "Filter by the attributes that docs/scim.md lists, at most 10 deep.",
+    ),
+    Refusal(
+        "scim.filter_too_costly",
+        400,
+        "The filter asks for more comparisons than an index serves.",
+        _APP,
+        "Compare with eq or sw, and use co, ew and ne at most twice.",
+    ),
+    Refusal(
+        "scim.mutability", 400, "An attribute cannot be written here.", _APP, "Leave it out; Schemas lists the others."
+    ),
+    Refusal("scim.uniqueness", 409, "A value that must be unique is somebody else's.", _APP, "Look at who has it."),
+    Refusal("scim.conflict", 409, "The operation cannot be done beside the others.", _APP, "Send it again alone."),
+    Refusal(
+        "scim.precondition", 412, "The resource was changed since it was read.", _APP, "Read it, and change it again."
+    ),
+    Refusal("scim.too_large", 413, "The body is larger than 1 MB.", _APP, "Send it in several parts."),
+    Refusal("scim.too_many_operations", 413, "The bulk has more than 1,000 operations.", _APP, "Send several bulks."),
+    Refusal(
+        "scim.members_unknown",
+        400,
+        "The group names members that this source has not told of.",
+        _APP,
+        "Create them first; or let the source report unknown members instead of refusing them.",
+    ),
+    Refusal("scim.cursor", 400, "The cursor is not one of this list.", _APP, "Begin the list again."),
+    Refusal("scim.cursor_expired", 400, "The cursor is too old.", _APP, "Begin the list again."),
+    Refusal("scim.count", 400, "The cursor was given for another count.", _APP, "Keep count for a whole list."),
+    Refusal(
+        "scim.protected_group",
+        403,
+        "Groups that make operators are not written from outside.",
+        _OPS,
+        "Rename the group.",
+    ),
+    Refusal("scim.too_many", 429, "The source asks more often than it may.", _APP, "Wait for what Retry-After says."),
+    Refusal("scim.not_supported", 501, "This is not offered.", _APP, "Look at /scim/v2/ServiceProviderConfig."),
+    Refusal("scim.fault", 500, "Our own mistake.", _OPS, "Look for the trace id in the log."),
+    Refusal("scim.unavailable", 503, "Nothing can be read or written for the moment.", _OPS, "Ask again later."),
 )
 
 _BY_CODE = {refusal.code: refusal for refusal in CATALOGUE}

@@ -115,6 +115,44 @@ LEAVER_EXPORTED = EventType("leaver.exported", _NOTICE, "A leaver's certificate 
 LEAVER_FORGOTTEN = EventType("leaver.forgotten", _WARNING, "A leaver's case was deleted past its retention.")
 WEBHOOK_DISABLED = EventType("webhook.disabled", _ALERT, "A webhook was switched off: its receiving end is gone.")
 WEBHOOK_REPLAYED = EventType("webhook.replayed", _NOTICE, "Events of a time were sent once more to a webhook.")
+TARGET_COMPARED = EventType(
+    "target.compared", _NOTICE, "A target was read wholly and compared with ours; the details count what differs."
+)
+TARGET_NOT_COMPARED = EventType(
+    "target.not_compared", _ALERT, "A target could not be read wholly, so nothing was compared; the code says why."
+)
+DRIFT_FOUND = EventType(
+    "drift.found", _WARNING, "A reconciliation saw differences that no run before it saw; the details count them."
+)
+DRIFT_REPAIRED = EventType(
+    "drift.repaired", _NOTICE, "A reconciliation no longer saw differences of before; the details count them."
+)
+PLAN_APPLIED = EventType(
+    "plan.applied", _WARNING, "An operator let a plan be carried out; the details count what was sent and held."
+)
+BREAKER_TRIPPED = EventType(
+    "breaker.tripped", _ALERT, "More disables and deletions than a target may lose within an hour: they wait."
+)
+BREAKER_RELEASED = EventType(
+    "breaker.released", _ALERT, "Held disables and deletions were released by a second operator."
+)
+BREAKER_REFUSED = EventType(
+    "breaker.refused", _WARNING, "Held disables and deletions were refused and will not be sent."
+)
+SCIM_MEMBERS_UNKNOWN = EventType(
+    "scim.members_unknown", _WARNING, "A source named members of a group that it has not told of; they wait for them."
+)
+SCIM_MEMBERS_JOINED = EventType(
+    "scim.members_joined", _NOTICE, "A person arrived for whom groups had been waiting, and joined them."
+)
+SCIM_TOKEN_ISSUED = EventType("scim.token_issued", _NOTICE, "A source of people got a token.")
+SCIM_TOKEN_ENDED = EventType("scim.token_ended", _NOTICE, "A token of a source of people was ended.")
+SCIM_REFUSED = EventType(
+    "scim.refused", _WARNING, "A request of a source of people was refused before anything was written."
+)
+SCIM_JOURNAL_READ = EventType(
+    "scim.journal_read", _NOTICE, "An operator opened a journal entry, which may show personal data."
+)
 
 CATALOGUE: dict[str, EventType] = {
     value.name: value for value in list(globals().values()) if isinstance(value, EventType)
