@@ -456,3 +456,53 @@ SCIM_JOURNAL_BYTES = 16 * 1024
 SCIM_JOURNAL_RETENTION = timedelta(days=90)
 SCIM_JOURNAL_READS_RETENTION = timedelta(days=7)
 """Of requests that only read."""
+
+# The bell, notices and deliveries
+BELL_INTERVAL = timedelta(milliseconds=50)
+"""One process wakes the same task at most this often."""
+BELL_CALLS = 1_000
+"""Calls that wait to be sent in one process; the sweep finds what is above."""
+BELL_LIFETIME = timedelta(minutes=5)
+"""A message that nobody took for as long wakes nobody: the sweep has long done so."""
+NOTICES_PER_READING = 200
+"""Events that a reader is handed at once."""
+NOTICE_SLICE = timedelta(seconds=10)
+"""How long one task reads for one reader before it makes room for others."""
+NOTICE_LEASE = timedelta(minutes=2)
+"""How long a reader's turn lasts: longer than any transaction. A killed worker's is free after it."""
+NOTICE_BACKOFF = timedelta(seconds=10)
+"""When an event at which its reader failed is tried again; twice as late at each further time."""
+NOTICE_BACKOFF_MAX = timedelta(hours=1)
+NOTICE_UNREAD_MAX = timedelta(minutes=2)
+"""A notice that waits for longer is a fault: no worker reads."""
+DELIVERY_BATCH = 200
+"""Rows that one claim takes, whatever the handler says."""
+DELIVERY_PAYLOAD_BYTES = 64 * 1024
+DELIVERY_SLICE = timedelta(seconds=5)
+"""For how long a carrier claims rows of one lane before it makes room for other lanes."""
+DELIVERY_LEASE = timedelta(minutes=2)
+"""How long claimed rows and their lane belong to a carrier; each settlement renews it. What a dead process of the same
+machine holds is free at the next sweep."""
+DELIVERY_CARRIERS = 6
+"""Lanes that the threads of one process carry at once; what it has more is for other tasks."""
+DELIVERY_SLOW_CARRIERS = 3
+"""Of them, lanes whose receiver was slow the last time: so many slow ones never hold up the others."""
+DELIVERY_ATTEMPTS = 20
+"""Failures after which a delivery is given up that need not arrive; about 12 hours."""
+DELIVERY_BACKOFF = timedelta(seconds=2)
+"""The first wait is at most twice as long, each further one twice the last; all with full jitter."""
+DELIVERY_BACKOFF_MAX = timedelta(hours=1)
+DELIVERY_WAIT_MAX = timedelta(hours=1)
+"""The longest wait that a receiver can ask for, by Retry-After."""
+DELIVERY_LATE = timedelta(minutes=15)
+"""After which operators are told of a delivery that must arrive."""
+LANE_FAILURES = 5
+"""Attempts in a row without an answer that break a lane."""
+LANE_PAUSE = timedelta(seconds=10)
+"""The first pause of a broken lane before one trial; each further one is twice as long."""
+LANE_PAUSE_MAX = timedelta(minutes=5)
+DELIVERY_RETENTION = timedelta(days=90)
+"""How long settled deliveries are kept. Dead ones stay until an operator decides."""
+DELIVERY_PRUNE_CHUNK = 2_000
+TARGET_CHUNK = 500
+"""People whose accounts one statement writes."""

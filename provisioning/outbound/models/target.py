@@ -51,8 +51,8 @@ class Target(Party):
         "who belongs there",
         default=dict,
         blank=True,
-        help_text='{"everyone": true} or {"groups": [...], "attributes": {name: [values]}}, and "organisations": [slugs]'
-        " to narrow either; empty: nobody",
+        help_text='{"everyone": true} or {"groups": [...], "attributes": {name: [values]}}; "organisations": [slugs]'
+        " narrows either; empty: nobody",
     )
     mapping = models.JSONField(
         default=dict, blank=True, help_text='what is told of a person: {SCIM path: attribute}, "a|b" for the first held'
