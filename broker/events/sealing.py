@@ -61,7 +61,12 @@ def open_gaps(last: Seal | None) -> list[Range]:
 
 def row_digest(event: Event) -> bytes:
     """The digest of one event, over every column."""
-    row = {
+    return hashlib.sha256(_canonical(canonical_row(event))).digest()
+
+
+def canonical_row(event: Event) -> dict[str, Any]:
+    """One event as JSON: what its digest is over, for those who hand an event out and let others compute it."""
+    return {
         "format": FORMAT,
         "id": event.id,
         "at": _text(event.at),
@@ -78,22 +83,30 @@ def row_digest(event: Event) -> bytes:
         "code": event.code,
         "details": event.details,
     }
-    return hashlib.sha256(_canonical(row)).digest()
 
 
 def seal_digest(seal: Seal) -> str:
     """The digest that `seal` ought to have, from its own columns alone."""
-    header = {
+    chained = hashlib.sha256(seal.previous_digest.encode())
+    chained.update(header_digest(seal))
+    chained.update(seal.rows_digest.encode())
+    return chained.hexdigest()
+
+
+def header_digest(seal: Seal) -> bytes:
+    """The digest of what the seal says of itself. With it and `rows_digest` a link of the chain is computed."""
+    return hashlib.sha256(_canonical(canonical_header(seal))).digest()
+
+
+def canonical_header(seal: Seal) -> dict[str, Any]:
+    """What the seal says of itself, as JSON."""
+    return {
         "format": FORMAT,
         "at": _text(seal.at),
         "ids": seal.ids,
         "count": seal.count,
         "until_id": seal.until_id,
     }
-    chained = hashlib.sha256(seal.previous_digest.encode())
-    chained.update(hashlib.sha256(_canonical(header)).digest())
-    chained.update(seal.rows_digest.encode())
-    return chained.hexdigest()
 
 
 def _seal(events: list[Event], last: Seal | None, now: datetime) -> Seal | None:
