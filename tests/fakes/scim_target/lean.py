@@ -214,7 +214,7 @@ class LeanEngine:
         page: Document = {"schemas": [LIST], "totalResults": len(found)}
         if self._traits.cursor_only:
             if "startIndex" in query:
-                raise Refused(400, "there is no paging by index", "invalidValue")
+                raise Refused(501, "there is no paging by index")
             start = _position(query.get("cursor", ""))
             if count and start + count < len(found):
                 page["nextCursor"] = base64.urlsafe_b64encode(str(start + count).encode()).decode()
