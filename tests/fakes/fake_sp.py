@@ -43,6 +43,7 @@ QUERY_METHODS = {
     "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256": xmlsec.constants.TransformEcdsaSha256,
     DS + "rsa-sha1": xmlsec.constants.TransformRsaSha1,
 }
+SOAP = "urn:oasis:names:tc:SAML:2.0:bindings:SOAP"
 SKEW = timedelta(seconds=30)
 
 
@@ -100,11 +101,14 @@ class FakeServiceProvider:
         methods: Sequence[str] = (),
         encryption_use: str | None = "encryption",
         valid_until: str | None = None,
+        soap_logout: str = "",
     ) -> str:
-        """A schema-valid EntityDescriptor; `methods` stand beside the encryption key."""
+        """A schema-valid EntityDescriptor; `methods` stand beside the encryption key, `soap_logout` is an address."""
         descriptors = "".join(_key_descriptor(key, "signing") for key in ((self.key,) if keys is None else keys))
         if self.encryption_key:
             descriptors += _key_descriptor(self.encryption_key, encryption_use, methods)
+        if soap_logout:
+            descriptors += f'<md:SingleLogoutService Binding="{SOAP}" Location="{soap_logout}"/>'
         consumers = "".join(
             f'<md:AssertionConsumerService Binding="{POST}" Location="{url}" index="{index}"'
             f' isDefault="{str(index == 0).lower()}"/>'
@@ -201,16 +205,16 @@ class FakeServiceProvider:
         certificate = idp_key if isinstance(idp_key, bytes) else idp_key.der
         acs_url, now = acs_url or self.acs_urls[0], now or datetime.now(UTC)
         root = etree.fromstring(base64.b64decode(fields["SAMLResponse"], validate=True))
-        _expect(root.tag, f"{{{SAMLP}}}Response")
-        _expect(root.get("Version"), "2.0")
-        _expect(root.get("Destination"), acs_url)
-        _expect(root.get("InResponseTo"), request_id)
-        _expect(root.findtext("saml:Issuer", namespaces=NS), idp)
-        signed = ["Response"] if _holds(root, certificate) else []
+        expect(root.tag, f"{{{SAMLP}}}Response")
+        expect(root.get("Version"), "2.0")
+        expect(root.get("Destination"), acs_url)
+        expect(root.get("InResponseTo"), request_id)
+        expect(root.findtext("saml:Issuer", namespaces=NS), idp)
+        signed = ["Response"] if signature_holds(root, certificate) else []
         codes = tuple(str(one.get("Value")).removeprefix(STATUS) for one in root.iter(f"{{{SAMLP}}}StatusCode"))
         relay_state = fields.get("RelayState")
         if codes != ("Success",):
-            _expect(signed, ["Response"])
+            expect(signed, ["Response"])
             message = root.findtext("samlp:Status/samlp:StatusMessage", "", NS)
             return Answer(codes, message, signed=("Response",), relay_state=relay_state)
         cipher = ""
@@ -221,9 +225,9 @@ class FakeServiceProvider:
             assertion = self.decrypt(encrypted)
         else:
             found = root.findall("saml:Assertion", NS)
-            _expect(len(found), 1)
+            expect(len(found), 1)
             assertion = found[0]
-        if _holds(assertion, certificate):
+        if signature_holds(assertion, certificate):
             signed.append("Assertion")
         if not signed:
             raise AnswerRefused("nothing is signed")
@@ -245,25 +249,25 @@ class FakeServiceProvider:
         def text(path: str) -> str | None:
             return assertion.findtext(path, namespaces=NS)
 
-        _expect(text("saml:Issuer"), idp)
+        expect(text("saml:Issuer"), idp)
         confirmation = assertion.find("saml:Subject/saml:SubjectConfirmation", NS)
         assert confirmation is not None
-        _expect(confirmation.get("Method"), BEARER)
+        expect(confirmation.get("Method"), BEARER)
         bearer = confirmation[0]
-        _expect(bearer.get("Recipient"), acs_url)
-        _expect(bearer.get("InResponseTo"), request_id)
-        _expect(bearer.get("NotBefore"), None)
-        _expect(text("saml:Conditions/saml:AudienceRestriction/saml:Audience"), self.entity_id)
+        expect(bearer.get("Recipient"), acs_url)
+        expect(bearer.get("InResponseTo"), request_id)
+        expect(bearer.get("NotBefore"), None)
+        expect(text("saml:Conditions/saml:AudienceRestriction/saml:Audience"), self.entity_id)
         conditions = assertion.find("saml:Conditions", NS)
         assert conditions is not None
         for element in (bearer, conditions):
-            if not now - SKEW < _moment(element.get("NotOnOrAfter")):
+            if not now - SKEW < moment(element.get("NotOnOrAfter")):
                 raise AnswerRefused("expired")
-        if _moment(conditions.get("NotBefore")) > now + SKEW:
+        if moment(conditions.get("NotBefore")) > now + SKEW:
             raise AnswerRefused("not yet valid")
         statement = assertion.find("saml:AuthnStatement", NS)
         assert statement is not None
-        if _moment(statement.get("SessionNotOnOrAfter")) <= now or _moment(statement.get("AuthnInstant")) > now + SKEW:
+        if moment(statement.get("SessionNotOnOrAfter")) <= now or moment(statement.get("AuthnInstant")) > now + SKEW:
             raise AnswerRefused("the session is over, or yet to begin")
 
 
@@ -298,14 +302,14 @@ def _key_descriptor(key: KeyPair, use: str | None, methods: Sequence[str] = ()) 
     )
 
 
-def _holds(element: etree._Element, certificate: bytes) -> bool:
+def signature_holds(element: etree._Element, certificate: bytes) -> bool:
     """Whether a signature stands directly in the element and holds; one that does not hold is refused."""
     signature = element.find("ds:Signature", NS)
     if signature is None:
         return False
     reference = signature.find("ds:SignedInfo/ds:Reference", NS)
     assert reference is not None
-    _expect(reference.get("URI"), f"#{element.get('ID')}")
+    expect(reference.get("URI"), f"#{element.get('ID')}")
     context = xmlsec.SignatureContext()
     context.key = xmlsec.Key.from_memory(certificate, xmlsec.constants.KeyDataFormatCertDer)
     context.register_id(element, "ID")
@@ -321,12 +325,12 @@ def _holds(element: etree._Element, certificate: bytes) -> bool:
     return True
 
 
-def _expect(actual: object, expected: object) -> None:
+def expect(actual: object, expected: object) -> None:
     if actual != expected:
         raise AnswerRefused(f"expected {expected!r}, found {actual!r}")
 
 
-def _moment(text: str | None) -> datetime:
+def moment(text: str | None) -> datetime:
     if not text:
         raise AnswerRefused("a time is missing")
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
