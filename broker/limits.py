@@ -151,6 +151,10 @@ RELEASE_PREVIEWS = 50
 # Outgoing requests
 OUTGOING_CONNECT_SECONDS = 5.0
 OUTGOING_TOTAL_SECONDS = 20.0
+ORIGIN_IDLE_SECONDS = 4.0
+"""How long a connection that is kept open waits for its next exchange; many servers end it after five."""
+ORIGIN_CONNECTION_SECONDS = 60.0
+"""After which a kept connection is made anew, and the addresses of its place are judged anew."""
 OUTGOING_JSON_BYTES = 512 * 1024
 
 # Operators
@@ -228,6 +232,16 @@ LOGOUT_SECONDS = 10.0
 """One such exchange."""
 LOGOUT_ERROR_CHARS = 300
 """Of the application's own words that are kept."""
+LOGOUT_WATCHED = timedelta(seconds=30)
+"""How long the page after a sign-out looks by itself whether the applications answered."""
+LOGOUT_WATCH_SECONDS = 2
+"""How often it does."""
+LOGOUT_SESSIONS_SHOWN = 50
+"""Ended sessions whose applications that page shows."""
+LOGOUT_MISSED_WITHIN = timedelta(minutes=3)
+"""How long after a session's end it is looked whether somebody joined it in that moment."""
+LOGOUT_SESSIONS_PER_LOOK = 500
+"""Ended sessions that one transaction of that look takes."""
 DISCOVERY_MAX_AGE = timedelta(minutes=5)
 GRANT_RETENTION = timedelta(days=7)
 """How long codes and grants are kept after their end, for reuse to be noticed and for the console."""
@@ -274,6 +288,23 @@ DISCOVERY_BATCH = 200
 """Providers whose documents one run of the scheduler reads; the longest waiting come first."""
 DISCOVERY_OVERDUE = timedelta(hours=24)
 """How long the doctor says nothing about a document that cannot be read anew."""
+
+# People and what sources say of them
+DIRECTORY_ATTRIBUTES = 300
+"""Attributes that one write names."""
+DIRECTORY_ATTRIBUTE_CHARS = 64
+"""The name of an attribute."""
+DIRECTORY_VALUES = 2_000
+"""Values of one attribute."""
+DIRECTORY_VALUE_CHARS = 4_096
+DIRECTORY_CHARS = 512 * 1024
+"""All values of one write."""
+DIRECTORY_CHUNK = 500
+"""People that one transaction changes, and whom one event names."""
+AUTHORITY_SOURCES = 20
+"""Sources that one rule of authority names."""
+AUTHORITY_SAMPLES = 20
+"""People whom a simulation of a rule shows."""
 
 # Flows and approvals
 FLOW_TOUCH_INTERVAL = timedelta(hours=1)

@@ -27,6 +27,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Resolve = Callable[[str], list[str]]
 LOOPBACK = (ip_address("127.0.0.1"), ip_address("::1"))
+USER_AGENT = "Countersign"
 UNICAST = ip_network("2000::/3")
 """All IPv6 that is given out for the public Internet (RFC 4291 section 2.4)."""
 NOT_PUBLIC = tuple(
@@ -76,32 +77,32 @@ def fetch(
     https, to public addresses; beyond them only what `settings.OUTGOING_NETWORKS` names, and plain http only to
     loopback that is named there. Raises BrokerError("outgoing.refused") for whatever keeps the answer away.
     """
-    deadline = _Deadline(total_seconds)
-    target = _Target.parse(url, purpose=purpose)
-    sent = {**(headers or {}), "Host": target.host_header, "Accept": accept, "Accept-Encoding": "identity"}
+    deadline = Deadline(total_seconds)
+    place = Place.parse(url, purpose=purpose)
+    sent = {**(headers or {}), "Host": place.host_header, "Accept": accept, "Accept-Encoding": "identity"}
     unreached: Exception | None = None
-    for address in _judged_addresses(target, resolve):
+    for address in judged_addresses(place, resolve):
         try:
             with (
                 _client(address, deadline, connect_seconds=connect_seconds) as client,
                 client.stream(
                     method,
-                    target.at(address),
+                    place.at(address),
                     headers=sent,
                     content=body,
-                    extensions={"sni_hostname": target.host},
+                    extensions={"sni_hostname": place.host},
                 ) as response,
             ):
-                return _read(response, target, max_bytes=max_bytes, deadline=deadline)
+                return _read(response, place, max_bytes=max_bytes, deadline=deadline)
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             unreached = error  # nothing was sent yet: another address of the name may answer
         except (httpx2.HTTPError, OSError) as error:
-            raise target.refused(f"{type(error).__name__} after {deadline.passed():.1f} s") from error
-    raise target.refused(f"no connection: {unreached}") from unreached
+            raise place.refused(f"{type(error).__name__} after {deadline.passed():.1f} s") from error
+    raise place.refused(f"no connection: {unreached}") from unreached
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
+class Place:
     """An address as it was asked for, taken apart once."""
 
     purpose: str
@@ -111,7 +112,7 @@ class _Target:
     raw_path: str
 
     @classmethod
-    def parse(cls, url: str, *, purpose: str) -> "_Target":
+    def parse(cls, url: str, *, purpose: str) -> "Place":
         """Raises BrokerError unless `url` is plain: http(s), a name or an address, perhaps a port, path and query."""
         try:
             parts = urlsplit(url)
@@ -119,7 +120,7 @@ class _Target:
         except ValueError:
             parts, port = urlsplit(""), None
         host = (parts.hostname or "").rstrip(".")
-        target = cls(purpose, parts.scheme, host, port or _DEFAULT_PORTS.get(parts.scheme, 0), _raw_path(parts))
+        place = cls(purpose, parts.scheme, host, port or _DEFAULT_PORTS.get(parts.scheme, 0), _raw_path(parts))
         if (
             not _PRINTABLE.fullmatch(url)
             or parts.scheme not in _DEFAULT_PORTS
@@ -129,10 +130,10 @@ class _Target:
             or parts.username is not None
             or parts.fragment
         ):
-            raise target.refused("not a plain address", expected="https://host[:port]/path in ASCII", actual=url)
+            raise place.refused("not a plain address", expected="https://host[:port]/path in ASCII", actual=url)
         if parts.scheme == "http" and not is_loopback(host):
-            raise target.refused("plain http leaves the machine", expected="https", actual=url)
-        return target
+            raise place.refused("plain http leaves the machine", expected="https", actual=url)
+        return place
 
     @property
     def host_header(self) -> str:
@@ -168,28 +169,32 @@ def is_allowed(address: Address) -> bool:
     return any(address in ip_network(network) for network in settings.OUTGOING_NETWORKS)
 
 
-def _judged_addresses(target: _Target, resolve: Resolve) -> list[Address]:
+def judged_addresses(place: Place, resolve: Resolve) -> list[Address]:
     """Every address of the target's name, all of them fit to be reached. Raises BrokerError."""
-    if target.host == "localhost" or target.host.endswith(".localhost"):
+    if place.host == "localhost" or place.host.endswith(".localhost"):
         # No name service decides what `localhost` is (RFC 6761 section 6.3); the allowed family is taken.
         addresses = [address for address in LOOPBACK if is_allowed(address)] or [LOOPBACK[0]]
     else:
         try:
-            addresses = [ip_address(found) for found in resolve(target.host)]
+            addresses = [ip_address(found) for found in resolve(place.host)]
         except (OSError, ValueError) as error:
-            raise target.refused("the name does not resolve", actual=target.host) from error
+            raise place.refused("the name does not resolve", actual=place.host) from error
     if not addresses:
-        raise target.refused("the name has no address", actual=target.host)
+        raise place.refused("the name has no address", actual=place.host)
     for address in addresses:
         if not is_allowed(address) and not is_public(address):
-            raise target.refused("not a public address", expected="an address of the Internet", actual=address)
+            raise place.refused("not a public address", expected="an address of the Internet", actual=address)
     return addresses
 
 
-class _Deadline:
+class Deadline:
     """The one moment at which a whole exchange has to be over."""
 
     def __init__(self, seconds: float) -> None:
+        self.restart(seconds)
+
+    def restart(self, seconds: float) -> None:
+        """Begin another exchange of `seconds` on the same connection."""
         self._began = time.monotonic()
         self._ends = self._began + seconds
 
@@ -204,10 +209,10 @@ class _Deadline:
         return time.monotonic() - self._began
 
 
-class _DeadlineStream:
+class DeadlineStream:
     """A connection on which every step ends at the deadline: a peer that trickles gains no time."""
 
-    def __init__(self, stream: Any, deadline: _Deadline) -> None:
+    def __init__(self, stream: Any, deadline: Deadline) -> None:
         self._stream = stream
         self._deadline = deadline
 
@@ -222,42 +227,51 @@ class _DeadlineStream:
 
     def start_tls(self, ssl_context: ssl.SSLContext, server_hostname: str | None, timeout: float | None) -> Any:
         step = min(timeout or self._deadline.left(), self._deadline.left())
-        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, step), self._deadline)
+        return DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, step), self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
 
-class _DeadlineBackend:
+class DeadlineBackend:
     """httpcore2's way to the network, with our deadline on each connection."""
 
-    def __init__(self, backend: Any, deadline: _Deadline) -> None:
+    def __init__(self, backend: Any, deadline: Deadline) -> None:
         self._backend = backend
         self._deadline = deadline
 
-    def connect_tcp(self, *, timeout: float | None, **where: Any) -> _DeadlineStream:
+    def connect_tcp(self, *, timeout: float | None, **where: Any) -> DeadlineStream:
         step = min(timeout or self._deadline.left(), self._deadline.left())
-        return _DeadlineStream(self._backend.connect_tcp(timeout=step, **where), self._deadline)
+        return DeadlineStream(self._backend.connect_tcp(timeout=step, **where), self._deadline)
 
 
-def _client(address: Address, deadline: _Deadline, *, connect_seconds: float) -> httpx2.Client:
-    """A client for one exchange. The proxy leads to the Internet; what the operator named is reached directly."""
+def _client(address: Address, deadline: Deadline, *, connect_seconds: float) -> httpx2.Client:
+    """A client for one exchange."""
+    return httpx2.Client(
+        transport=transport_to(address, deadline),
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx2.Timeout(limits.OUTGOING_TOTAL_SECONDS, connect=connect_seconds),
+        headers={"User-Agent": USER_AGENT},
+    )
+
+
+def transport_to(address: Address, deadline: Deadline, *, idle_seconds: float = 0.0) -> httpx2.HTTPTransport:
+    """The way to a judged address, with connections that live for `idle_seconds` after an exchange.
+
+    The proxy leads to the Internet; what the operator named is reached directly.
+    """
     trust = _trust(settings.OUTGOING_CA_FILE)
     proxy = None
     if settings.OUTGOING_PROXY and not is_allowed(address):
         to_proxy = trust if settings.OUTGOING_PROXY.startswith("https:") else None
         proxy = httpx2.Proxy(settings.OUTGOING_PROXY, ssl_context=to_proxy)
-    transport = httpx2.HTTPTransport(verify=trust, trust_env=False, proxy=proxy)
+    kept = httpx2.Limits(max_connections=1, keepalive_expiry=idle_seconds)
+    transport = httpx2.HTTPTransport(verify=trust, trust_env=False, proxy=proxy, limits=kept)
     # The library's own timeouts begin anew with each byte, and it offers no public place for a backend of one's own.
     pool: Any = transport._pool
-    pool._network_backend = _DeadlineBackend(pool._network_backend, deadline)
-    return httpx2.Client(
-        transport=transport,
-        trust_env=False,
-        follow_redirects=False,
-        timeout=httpx2.Timeout(limits.OUTGOING_TOTAL_SECONDS, connect=connect_seconds),
-        headers={"User-Agent": "Countersign"},
-    )
+    pool._network_backend = DeadlineBackend(pool._network_backend, deadline)
+    return transport
 
 
 @lru_cache(maxsize=4)
@@ -270,16 +284,16 @@ def _trust(ca_file: str) -> ssl.SSLContext:
     return context
 
 
-def _read(response: httpx2.Response, target: _Target, *, max_bytes: int, deadline: _Deadline) -> Fetched:
+def _read(response: httpx2.Response, place: Place, *, max_bytes: int, deadline: Deadline) -> Fetched:
     if 300 <= response.status_code < 400:
-        raise target.refused("a redirect", expected="an answer", actual=response.status_code)
+        raise place.refused("a redirect", expected="an answer", actual=response.status_code)
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise target.refused("a compressed answer", expected="identity", actual=response.headers["Content-Encoding"])
+        raise place.refused("a compressed answer", expected="identity", actual=response.headers["Content-Encoding"])
     body = bytearray()
     for chunk in response.iter_raw():
         body += chunk
         if len(body) > max_bytes:
-            raise target.refused("the answer is too large", expected=f"at most {max_bytes} bytes")
+            raise place.refused("the answer is too large", expected=f"at most {max_bytes} bytes")
         deadline.left()
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Fetched(response.status_code, headers, bytes(body))
