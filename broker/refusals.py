@@ -435,6 +435,41 @@ CATALOGUE: tuple[Refusal, ...] = (
         "Compare both people in the console; the one who left may have to give it up.",
     ),
     Refusal(
+        "authority.not_authoritative",
+        409,
+        "The source has no authority over this attribute; its value is kept and is not in force.",
+        _OPS,
+        "Compare the values in the console; mend the source, or change the rule of authority.",
+    ),
+    Refusal(
+        "authority.attribute",
+        400,
+        "This is no name of an attribute that can be kept.",
+        _OPS,
+        "Use a name of at most 64 characters without spaces and control characters.",
+    ),
+    Refusal(
+        "authority.value",
+        400,
+        "This is no value that the attribute can have.",
+        _OPS,
+        "Send texts without control characters; most attributes have one value, and active is true or false.",
+    ),
+    Refusal(
+        "authority.too_large",
+        400,
+        "There are too many values, or one of them is too long to be kept.",
+        _OPS,
+        "Send fewer and shorter values.",
+    ),
+    Refusal(
+        "authority.group_taken",
+        409,
+        "The source has a group of this name already.",
+        _OPS,
+        "Give the group another name, or use the one that is there.",
+    ),
+    Refusal(
         "account.unknown",
         403,
         "No account is known for this sign-on, and none may be made.",
@@ -1087,6 +1122,20 @@ CATALOGUE: tuple[Refusal, ...] = (
         "Leave Destination out over SOAP, or write our address for single logout.",
     ),
     Refusal(
+        "logout.no_address",
+        400,
+        "The application was to be told of the end of a session, and names no address for it any more.",
+        _APP,
+        "Register backchannel_logout_uri, or metadata with a SingleLogoutService by SOAP.",
+    ),
+    Refusal(
+        "logout.forgotten",
+        400,
+        "The session of which the application was to be told is not kept any more.",
+        _OPS,
+        "Sessions are forgotten after 90 days; nothing waits there any more.",
+    ),
+    Refusal(
         "logout.status",
         400,
         "The application says that its session did not end.",
@@ -1396,6 +1445,48 @@ CATALOGUE: tuple[Refusal, ...] = (
     Refusal("scim.not_supported", 501, "This is not offered.", _APP, "Look at /scim/v2/ServiceProviderConfig."),
     Refusal("scim.fault", 500, "Our own mistake.", _OPS, "Look for the trace id in the log."),
     Refusal("scim.unavailable", 503, "Nothing can be read or written for the moment.", _OPS, "Ask again later."),
+    # Deliveries (broker/delivery): what the operator's queue says of an attempt, and refuses
+    Refusal(
+        "delivery.lost",
+        503,
+        "The worker ended in the middle of the attempt; whether it arrived is found out by the next one.",
+        _OPS,
+        "Nothing, unless it comes again and again: then look into the worker's log.",
+    ),
+    Refusal(
+        "delivery.unsettled",
+        500,
+        "The attempt ended without a word about this delivery.",
+        _OPS,
+        "Report this: it is our fault.",
+    ),
+    Refusal(
+        "delivery.broken",
+        500,
+        "The attempt broke off by a fault of ours.",
+        _OPS,
+        "Look into the worker's log, and report this: it is our fault.",
+    ),
+    Refusal(
+        "delivery.no_handler",
+        500,
+        "Nothing in this installation carries deliveries of this kind.",
+        _OPS,
+        "See whether a worker of an older version runs beside this one.",
+    ),
+    Refusal(
+        "delivery.settled",
+        409,
+        "It is decided what became of this delivery.",
+        _OPS,
+        "Look at it again; only dead letters and what still waits can be changed.",
+    ),
+    Refusal(
+        "delivery.under_way", 409, "This delivery is being attempted now.", _OPS, "Try again once the attempt ended."
+    ),
+    Refusal("delivery.no_reason", 400, "No reason was given.", _OPS, "Say why: the book keeps it."),
+    Refusal("delivery.written_off", 409, "An operator gave it up, for a reason.", _OPS, "Read the reason."),
+    Refusal("delivery.not_released", 409, "It was held back and not released.", _OPS, "Read the reason."),
 )
 
 _BY_CODE = {refusal.code: refusal for refusal in CATALOGUE}

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
+from django.db.models import Max, Sum
 
 from broker import limits
 from broker.access.attributes import EVERY, OWNED
 from broker.access.entities import Evaluation
 from broker.access.names import OURS, Unreadable, cedar_record, cedar_type
 from broker.access.policy import Question
-from broker.directory.models import Identifier, Membership, Person
+from broker.directory.models import Group, Identifier, Membership, Person
 from broker.registry import values
 from broker.registry.cache import parties
 from broker.registry.models import Application, Client, IdentityProvider, Organisation
@@ -126,10 +127,9 @@ def known_person(person: Person) -> Known:
         "email": held.get(Identifier.Kind.EMAIL),
         "eppn": held.get(Identifier.Kind.EPPN),
     }
-    memberships, slugs = person.held_memberships, _provider_slugs()
-    groups = sorted(
-        f"{slugs[one.identity_provider_id]}/{one.group}" for one in memberships if one.identity_provider_id in slugs
-    )
+    slugs = _provider_slugs()
+    named = (_group_name(one.identity_provider_id, one.source, one.group, slugs) for one in person.held_memberships)
+    groups = sorted(name for name in named if name)
     return _known(str(person.pk), texts, person.claims, groups, is_active=person.is_active)
 
 
@@ -194,7 +194,8 @@ def _people(keys: list[uuid.UUID]) -> dict[uuid.UUID, Known]:
     with connection.cursor() as cursor:
         cursor.execute(_PEOPLE_SQL % ", ".join(["%s"] * len(keys)), [adapt(key, connection) for key in keys])
         rows = [(uuid.UUID(str(row[0])), *row[1:]) for row in cursor.fetchall()]
-    memberships = _groups.of({row[0]: row[10:13] for row in rows})
+    renamed = _renamed()
+    memberships = _groups.of({row[0]: (*row[10:13], renamed) for row in rows})
     return {row[0]: _person(row, memberships[row[0]]) for row in rows}
 
 
@@ -224,11 +225,13 @@ def _known(
 
 
 _State = tuple[Any, ...]
-"""How many memberships somebody has, the greatest id and the latest beginning among them."""
+"""How many memberships somebody has, the greatest id and the latest beginning among them; and the last renaming."""
+_Named = tuple[uuid.UUID | None, str, str]
+"""A group: its identity provider, or else its source; and its name."""
 
 
 class _Groups:
-    """The groups of people, `<identity provider>/<name>`, remembered until the state of their memberships differs.
+    """The groups of people, `<who tells of them>/<name>`, remembered until the state of their memberships differs.
 
     Memberships are added and removed, never changed, so no change goes unseen. (An id alone would not do: SQLite
     gives out that of a transaction which was rolled back once more.)
@@ -236,7 +239,7 @@ class _Groups:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: OrderedDict[uuid.UUID, tuple[_State, tuple[tuple[uuid.UUID, str], ...]]] = OrderedDict()
+        self._held: OrderedDict[uuid.UUID, tuple[_State, tuple[_Named, ...]]] = OrderedDict()
 
     def of(self, people: Mapping[uuid.UUID, _State]) -> dict[uuid.UUID, tuple[str, ...]]:
         """The groups of each, given the states of their memberships."""
@@ -246,28 +249,42 @@ class _Groups:
         found |= {key: () for key, state in people.items() if not state[0]}
         missing = [key for key in people if key not in found]
         if missing:
-            read: defaultdict[uuid.UUID, list[tuple[uuid.UUID, str]]] = defaultdict(list)
-            for key, provider, name in (
+            read: defaultdict[uuid.UUID, list[_Named]] = defaultdict(list)
+            for key, provider, source, name in (
                 Membership.objects.filter(person_id__in=missing)
                 .order_by()
-                .values_list("person_id", "group__identity_provider_id", "group__name")
+                .values_list("person_id", "group__identity_provider_id", "group__source", "group__name")
             ):
-                read[key].append((provider, name))
+                read[key].append((provider, source, name))
             with self._lock:
                 for key in missing:
-                    found[key] = tuple(sorted(read[key]))
+                    found[key] = tuple(read[key])
                     self._held[key] = (people[key], found[key])
                     self._held.move_to_end(key)
                 while len(self._held) > GROUPS_REMEMBERED:
                     self._held.popitem(last=False)
         slugs = _provider_slugs() if any(found.values()) else {}
         return {
-            key: tuple(f"{slugs[provider]}/{name}" for provider, name in groups if provider in slugs)
+            key: tuple(sorted(text for named in groups if (text := _group_name(*named, slugs))))
             for key, groups in found.items()
         }
 
 
 _groups = _Groups()
+
+
+def _group_name(provider: uuid.UUID | None, source: str, name: str, slugs: Mapping[uuid.UUID, str]) -> str:
+    """As policies name it; "" where nobody tells of it any more."""
+    slug = source.partition(":")[2] if provider is None else slugs.get(provider, "")
+    return f"{slug}/{name}" if slug else ""
+
+
+def _renamed() -> tuple[Any, ...]:
+    """When groups got other names, which no membership shows."""
+    renamed = Group.objects.exclude(renamed_at=None)
+    return parties.get(
+        ("groups_renamed",), lambda: tuple(renamed.aggregate(at=Max("renamed_at"), versions=Sum("version")).values())
+    )
 
 
 def _provider_slugs() -> dict[uuid.UUID, str]:

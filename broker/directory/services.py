@@ -1,30 +1,28 @@
-"""Recording people and their groups."""
+"""Recording people, closing their accounts by hand and opening them, and what a login tells of somebody."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from django.db import IntegrityError, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from broker.actors import Actor
-from broker.directory.identifiers import assign_identifiers, comparable
-from broker.directory.models import Group, Identifier, Membership, Person
-from broker.errors import BrokerError
+from broker.directory.attributes import ACTIVE, FALSE, IDENTIFIERS, NAMES, TRUE, Claims
+from broker.directory.authority import Written, write_attributes
+from broker.directory.models import Group, Membership, Person
+from broker.directory.revising import Revision, Statement, revise
+from broker.directory.sources import Source, SourceKind, source_of
 from broker.events import catalogue
 from broker.events.services import record
 from broker.registry.models import IdentityProvider, Organisation
 
-NAME_CLAIMS = ("name", "given_name", "family_name")
-IDENTIFIER_CLAIMS = tuple(Identifier.Kind.values)
-_ROOM = {
-    "name": Person._meta.get_field("name").max_length,
-    "given_name": Person._meta.get_field("given_name").max_length,
-    "family_name": Person._meta.get_field("family_name").max_length,
-    "groups": Group._meta.get_field("name").max_length,
-    **dict.fromkeys(IDENTIFIER_CLAIMS, Identifier._meta.get_field("comparable").max_length),
-}
-Claims = Mapping[str, tuple[str, ...]]
+
+@dataclass(frozen=True, slots=True)
+class NewPerson:
+    """Somebody who is not recorded yet."""
+
+    organisation: Organisation
+    external_id: str | None = None
 
 
 def create_person(organisation: Organisation, *, external_id: str | None = None, actor: Actor) -> Person:
@@ -32,40 +30,45 @@ def create_person(organisation: Organisation, *, external_id: str | None = None,
     now = timezone.now()
     person = Person.objects.create(organisation=organisation, external_id=external_id, created_at=now, updated_at=now)
     record(catalogue.PERSON_CREATED, actor=actor, subject=("person", person.pk), organisation=organisation.slug)
+    _mark_unseen([person])
     return person
 
 
-def has_room_for(claim: str, value: str) -> bool:
-    """Whether the column of a claim holds this value: SQLite would take a longer one, and PostgreSQL refuses it."""
-    room = _ROOM.get(claim)
-    stored = comparable(value) if claim in IDENTIFIER_CLAIMS else value
-    return room is None or max(len(value), len(stored)) <= room
+@transaction.atomic
+def create_people(rows: Iterable[NewPerson], *, actor: Actor) -> list[Person]:
+    """Record many people of one organisation or several, in the order of `rows`; for parts of at most 500.
 
-
-def update_person(person: Person, claims: Claims, *, source: str, actor: Actor) -> list[str]:
-    """Write what `source` says of a person; a claim that it does not name is left as it is.
-
-    Returns the names of what changed, and records them (names only) when there are any.
-    Raises BrokerError("authority.identifier_taken").
+    One event `person.created` tells of all of them, with their ids under `people`.
     """
-    fields, changed = _changes(person, claims)
-    identifiers = {kind: claims[kind][0] for kind in IDENTIFIER_CLAIMS if claims.get(kind)}
-    if not changed and identifiers.items() <= person.held_identifiers.items():
-        return []
     now = timezone.now()
-    with transaction.atomic():
-        if fields:
-            _write(person, fields, now=now)
-        changed += _assign(person, identifiers, now=now)
-        if changed:
-            record(
-                catalogue.PERSON_CHANGED,
-                actor=actor,
-                subject=("person", person.pk),
-                changed=sorted(changed),
-                source=source,
-            )
-    return changed
+    people = Person.objects.bulk_create(
+        [
+            Person(organisation=row.organisation, external_id=row.external_id, created_at=now, updated_at=now)
+            for row in rows
+        ]
+    )
+    if people:
+        record(catalogue.PERSON_CREATED, actor=actor, people=[str(person.pk) for person in people])
+        _mark_unseen(people)
+    return people
+
+
+def write_login(
+    person: Person, claims: Claims, *, identity_provider: IdentityProvider, evidence: str, actor: Actor
+) -> Written:
+    """Write what an identity provider tells at a login; a claim that it does not name is left as it is.
+
+    A name or an identifier that is empty was not told. Groups are `set_groups`.
+    Raises BrokerError("authority.identifier_taken"), with nothing written: a login that brings what is somebody
+    else's is refused. Raises also what write_attributes does.
+    """
+    told = {
+        name: values[:1] if name in NAMES or name in IDENTIFIERS else values
+        for name, values in claims.items()
+        if name != "groups" and (values or name not in (*NAMES, *IDENTIFIERS))
+    }
+    source = Source(SourceKind.IDP, identity_provider.slug)
+    return write_attributes(person, told, source=source, evidence=evidence, actor=actor, refuses_taken=True)
 
 
 def set_groups(person: Person, names: Sequence[str], *, identity_provider: IdentityProvider, actor: Actor) -> bool:
@@ -80,85 +83,53 @@ def set_groups(person: Person, names: Sequence[str], *, identity_provider: Ident
     new = sorted(wanted - held.keys())
     if gone or new:
         person.forget_held()
+    source = str(Source(SourceKind.IDP, identity_provider.slug))
     if gone:
         Membership.objects.filter(pk__in=gone).delete()
     if new:
-        Group.objects.bulk_create(
-            [Group(identity_provider=identity_provider, name=name) for name in new], ignore_conflicts=True
-        )
+        made = [
+            Group(identity_provider=identity_provider, source=source, name=name, created_at=now, updated_at=now)
+            for name in new
+        ]
+        Group.objects.bulk_create(made, ignore_conflicts=True)
         groups = Group.objects.filter(identity_provider=identity_provider, name__in=new)
         Membership.objects.bulk_create(
             [Membership(person=person, group=group, since=now) for group in groups], ignore_conflicts=True
         )
     if gone or new:
-        record(
-            catalogue.PERSON_CHANGED,
-            actor=actor,
-            subject=("person", person.pk),
-            changed=["groups"],
-            source=identity_provider.slug,
-        )
+        record(catalogue.PERSON_CHANGED, actor=actor, subject=("person", person.pk), changed=["groups"], source=source)
     return bool(gone or new)
 
 
-@transaction.atomic
+def _mark_unseen(people: Sequence[Person]) -> None:
+    """Until this transaction ends nobody else sees them, so that their rows need no lock."""
+    if not connection.in_atomic_block:
+        return
+    for person in people:
+        person.is_unseen = True
+
+    def seen() -> None:
+        for person in people:
+            person.is_unseen = False
+
+    transaction.on_commit(seen)
+
+
 def deactivate_person(person: Person, *, reason: str, actor: Actor) -> Person:
-    """Close every door to this person; sessions, tokens and operators ask at each use."""
-    person = Person.objects.select_for_update().get(pk=person.pk)
-    if person.is_active:
-        _set_active(person, active=False)
-        record(catalogue.PERSON_DEACTIVATED, actor=actor, subject=("person", person.pk), reason=reason)
-    return person
+    """Close every door to this person; sessions, tokens and operators ask at each use. No source opens them again."""
+    return _set_active(person, FALSE, reason=reason, actor=actor)
 
 
-@transaction.atomic
 def reactivate_person(person: Person, *, reason: str, actor: Actor) -> Person:
-    """Open the account again. Sessions and tokens of before stay ended."""
-    person = Person.objects.select_for_update().get(pk=person.pk)
-    if not person.is_active:
-        _set_active(person, active=True)
-        record(catalogue.PERSON_REACTIVATED, actor=actor, subject=("person", person.pk), reason=reason)
-    return person
+    """Take the closing by hand back. Sessions and tokens of before stay ended.
+
+    Where a source with authority says that the account is closed, it stays closed, and a conflict is recorded.
+    """
+    return _set_active(person, TRUE, reason=reason, actor=actor)
 
 
-def _set_active(person: Person, *, active: bool) -> None:
-    person.is_active = active
-    person.updated_at = timezone.now()
-    person.save(update_fields=["is_active", "updated_at"])
-
-
-def _assign(person: Person, identifiers: dict[str, str], *, now: datetime) -> list[str]:
-    """The kinds that changed. Raises BrokerError("authority.identifier_taken")."""
-    try:
-        with transaction.atomic():
-            return assign_identifiers(person, identifiers, now=now)
-    except IntegrityError:
-        pass
-    # Another login wrote one between our look and our write: a second look says whether it was this person's.
-    try:
-        with transaction.atomic():
-            return assign_identifiers(person, identifiers, now=now)
-    except IntegrityError as error:
-        raise BrokerError("authority.identifier_taken", detail="taken at the same moment") from error
-
-
-def _changes(person: Person, claims: Claims) -> tuple[dict[str, Any], list[str]]:
-    """The fields of the person that come to differ, with their new values; and the claims behind them."""
-    names = {
-        name: claims[name][0] for name in NAME_CLAIMS if claims.get(name) and claims[name][0] != getattr(person, name)
-    }
-    others = {
-        name: list(values)
-        for name, values in claims.items()
-        if name not in NAME_CLAIMS and name not in IDENTIFIER_CLAIMS and name != "groups"
-        if values or name in person.claims
-    }
-    changed = [name for name, values in others.items() if person.claims.get(name) != values]
-    fields: dict[str, Any] = {**names, "claims": {**person.claims, **others}} if changed else dict(names)
-    return fields, [*names, *changed]
-
-
-def _write(person: Person, fields: dict[str, Any], *, now: datetime) -> None:
-    for name, value in {**fields, "updated_at": now}.items():
-        setattr(person, name, value)
-    person.save(update_fields=[*fields, "updated_at"])
+def _set_active(person: Person, values: tuple[str, ...], *, reason: str, actor: Actor) -> Person:
+    fresh = Person.objects.get(pk=person.pk)
+    revision = Revision(fresh, str(source_of(actor)), {ACTIVE: Statement(values)})
+    revise([revision], evidence="", actor=actor, reason=reason)
+    return fresh

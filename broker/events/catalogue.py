@@ -23,6 +23,24 @@ PERSON_CREATED = EventType("person.created", _NOTICE, "A person was recorded.")
 PERSON_CHANGED = EventType("person.changed", _NOTICE, "A person's attributes or groups changed.")
 PERSON_DEACTIVATED = EventType("person.deactivated", _WARNING, "A person's account was closed.")
 PERSON_REACTIVATED = EventType("person.reactivated", _WARNING, "A person's account was opened again.")
+AUTHORITY_CONFLICT = EventType(
+    "authority.conflict", _WARNING, "A source said of a person what is not in force; the code says why."
+)
+AUTHORITY_SCHEDULED = EventType(
+    "authority.scheduled",
+    _WARNING,
+    "An attribute gets other sources from a moment on; the details count whom it meets.",
+)
+AUTHORITY_WITHDRAWN = EventType(
+    "authority.withdrawn", _WARNING, "A change of authority was taken back before it began."
+)
+AUTHORITY_APPLIED = EventType(
+    "authority.applied", _WARNING, "A change of authority was applied to everybody; the details count them."
+)
+CONFLICT_RESOLVED = EventType("conflict.resolved", _NOTICE, "An operator decided what becomes of a conflict.")
+GROUP_CREATED = EventType("group.created", _NOTICE, "A source told of a new group.")
+GROUP_CHANGED = EventType("group.changed", _NOTICE, "A group's name or members changed; the details count them.")
+GROUP_DELETED = EventType("group.deleted", _WARNING, "A source took a group away.")
 IDENTITY_LINKED = EventType("identity.linked", _NOTICE, "An identity provider's subject was linked to a person.")
 IDENTITY_UNLINKED = EventType("identity.unlinked", _WARNING, "A linked identity was removed.")
 TOKEN_ISSUED = EventType("token.issued", _NOTICE, "Tokens were issued to a client.")
@@ -153,6 +171,30 @@ SCIM_REFUSED = EventType(
 SCIM_JOURNAL_READ = EventType(
     "scim.journal_read", _NOTICE, "An operator opened a journal entry, which may show personal data."
 )
+NOTICE_FAILED = EventType(
+    "notice.failed", _ALERT, "A reader fails at an event, which is tried again later and later; told once for each."
+)
+DELIVERY_SETTLED = EventType(
+    "delivery.settled", _NOTICE, "It was decided what became of deliveries; the details hold each row's digest."
+)
+DELIVERY_DEAD = EventType(
+    "delivery.dead", _ALERT, "Deliveries were given up; they wait for an operator, who retries or writes them off."
+)
+DELIVERY_LATE = EventType("delivery.late", _ALERT, "Deliveries that must arrive have not arrived in their time.")
+DELIVERY_RETRIED = EventType("delivery.retried", _WARNING, "An operator let a delivery be attempted again.")
+DELIVERY_WRITTEN_OFF = EventType(
+    "delivery.written_off", _ALERT, "An operator gave a delivery up for good; the details say why."
+)
+HOLD_RELEASED = EventType("delivery.hold_released", _WARNING, "Deliveries that were held back may go.")
+HOLD_DROPPED = EventType("delivery.hold_dropped", _WARNING, "Deliveries that were held back will not be sent.")
+DELIVERIES_PRUNED = EventType("delivery.pruned", _NOTICE, "Settled deliveries past their retention were deleted.")
+LANE_BROKEN = EventType("lane.broken", _ALERT, "A receiver stopped answering; it is tried again later and later.")
+LANE_RECOVERED = EventType("lane.recovered", _NOTICE, "A receiver that did not answer answers again.")
+LANE_STOPPED = EventType(
+    "lane.stopped", _ALERT, "A receiver refuses us; nothing is sent to it until an operator resumes its lane."
+)
+LANE_PAUSED = EventType("lane.paused", _WARNING, "An operator paused a lane.")
+LANE_RESUMED = EventType("lane.resumed", _WARNING, "An operator let a lane go on.")
 
 CATALOGUE: dict[str, EventType] = {
     value.name: value for value in list(globals().values()) if isinstance(value, EventType)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from broker.directory.services import has_room_for
+from broker.directory.attributes import has_room_for
 from broker.registry.cache import parties
 from broker.registry.models import IdentityProvider
 from broker.statements import Parameter, Read

@@ -18,6 +18,9 @@ CLAIMS_OF_SCOPE: Mapping[str, frozenset[str]] = {
 _NEEDS_SCOPE = {claim: scope for scope, claims in CLAIMS_OF_SCOPE.items() for claim in claims}
 MULTI_VALUED = frozenset({"groups", "roles", "affiliation", "scoped_affiliation", "entitlement"})
 
+_LIKE = {"user_name": "preferred_username"}
+"""Identifiers that are judged as another claim is: a user name with a scope must lie within ours."""
+
 
 def release_claims(*, person: Person, application: Application, scopes: Collection[str]) -> dict[str, Any]:
     """The claims of `person` for `application`: those of its release rule that the granted scopes admit.
@@ -37,13 +40,17 @@ def release_claims(*, person: Person, application: Application, scopes: Collecti
         if values:
             released[claim] = values if claim in MULTI_VALUED or len(values) > 1 else values[0]
     if wanted & {"email", "eppn", "preferred_username"}:
-        held = {kind: value for kind, value in person.held_identifiers.items() if lies_within(kind, value, proved)}
+        held = {
+            kind: value
+            for kind, value in person.held_identifiers.items()
+            if lies_within(_LIKE.get(kind, kind), value, proved)
+        }
         if "email" in wanted and "email" in held:
             released |= {"email": held["email"], "email_verified": True}
         if "eppn" in wanted and "eppn" in held:
             released["eppn"] = held["eppn"]
         if "preferred_username" in wanted and held:
-            released["preferred_username"] = held.get("eppn") or held["email"]
+            released["preferred_username"] = held.get("eppn") or held.get("email") or held["user_name"]
     if "groups" in wanted:
         released["groups"] = sorted({one.group for one in person.held_memberships if one.is_told})
     return released

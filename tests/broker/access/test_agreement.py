@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from broker.actors import SYSTEM
-from broker.directory.services import set_groups, update_person
+from broker.directory.services import set_groups, write_login
 from tests.broker.access.gateway import Gateway, make_gateway
 from tests.broker.access.independent import Asked, Someone, World, decide
 from tests.factories import make_identity_provider, make_person
@@ -28,7 +28,8 @@ def people() -> tuple[list[Someone], list[str]]:
         department = chance.choice(["sales", "finance", None])
         set_groups(person, groups, identity_provider=provider, actor=SYSTEM)
         if department:
-            update_person(person, {"department": (department,)}, source="hr", actor=SYSTEM)
+            told = {"department": (department,)}
+            write_login(person, told, identity_provider=provider, evidence="", actor=SYSTEM)
         is_active = number % 6 != 5
         type(person).objects.filter(pk=person.pk).update(is_active=is_active)
         attributes = {"active": is_active, **({"department": department} if department else {})}

@@ -4,9 +4,10 @@ import pytest
 
 from broker.actors import SYSTEM
 from broker.directory.models import Identifier
-from broker.directory.services import deactivate_person, reactivate_person, set_groups, update_person
+from broker.directory.services import deactivate_person, reactivate_person, set_groups, write_login
 from broker.errors import BrokerError
 from broker.events.models import Event
+from broker.registry.models import IdentityProvider
 from tests.factories import make_identity_provider, make_person
 
 pytestmark = pytest.mark.django_db
@@ -14,7 +15,8 @@ pytestmark = pytest.mark.django_db
 
 def write(person, **claims):
     values = {name: value if isinstance(value, tuple) else (value,) for name, value in claims.items()}
-    return update_person(person, values, source="acme-idp", actor=SYSTEM)
+    provider = IdentityProvider(slug="acme-idp")
+    return [*write_login(person, values, identity_provider=provider, evidence="trace:1", actor=SYSTEM).changed]
 
 
 def test_what_changed_is_written_and_named_without_its_value():
@@ -27,7 +29,8 @@ def test_what_changed_is_written_and_named_without_its_value():
     person.refresh_from_db()
     assert (person.name, person.claims) == ("Alice Berg", {"department": ["R&D"]})
     event = Event.objects.get(type="person.changed")
-    assert event.details == {"changed": ["department", "email", "name"], "source": "acme-idp"}
+    told = {"source": "idp:acme-idp", "evidence": "trace:1"}
+    assert event.details == {"changed": ["department", "email", "name"]} | told
 
 
 def test_an_equal_write_changes_and_records_nothing():
@@ -76,12 +79,12 @@ def test_a_change_of_groups_is_recorded_without_their_names():
     for names in (["admins"], ["admins"], []):
         set_groups(person, names, identity_provider=identity_provider, actor=SYSTEM)
     details = [event.details for event in Event.objects.filter(type="person.changed", subject_id=str(person.pk))]
-    assert details == [{"changed": ["groups"], "source": identity_provider.slug}] * 2
+    assert details == [{"changed": ["groups"], "source": f"idp:{identity_provider.slug}"}] * 2
 
 
 def test_a_claim_that_never_held_anything_is_not_written_down_as_empty():
     person = make_person(claims={"roles": ["admin"]})
-    assert update_person(person, {"roles": (), "entitlement": ()}, source="acme-idp", actor=SYSTEM) == ["roles"]
+    assert write(person, roles=(), entitlement=()) == ["roles"]
     assert person.claims == {"roles": []}
 
 
