@@ -537,3 +537,13 @@ DELIVERY_RETENTION = timedelta(days=90)
 DELIVERY_PRUNE_CHUNK = 2_000
 TARGET_CHUNK = 500
 """People whose accounts one statement writes."""
+
+# Files of people
+IMPORT_FILE_BYTES = 512 * 1024 * 1024
+IMPORT_CHUNK = 200
+"""Rows that are applied and committed together with the place that was reached."""
+IMPORT_KEY_CHARS = 200
+IMPORT_MISSING_COUNT = 50
+"""People whom a full file may leave out before a second operator has to approve their closing ..."""
+IMPORT_MISSING_SHARE = 0.05
+"""... or this share of those whom the source told of."""

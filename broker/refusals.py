@@ -15,6 +15,7 @@ class Mender(StrEnum):
     APPLICATION = "the application's team"
     IDENTITY_PROVIDER = "the identity provider's team"
     OPERATOR = "Countersign's operators"
+    HR = "the HR system's team"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Refusal:
 
 
 _PERSON, _APP, _IDP, _OPS = Mender.PERSON, Mender.APPLICATION, Mender.IDENTITY_PROVIDER, Mender.OPERATOR
+_HR = Mender.HR
 
 CATALOGUE: tuple[Refusal, ...] = (
     # SAML as a service provider (federation/saml/guard.py and federation/upstream/saml.py)
@@ -1354,6 +1356,52 @@ CATALOGUE: tuple[Refusal, ...] = (
         "Nothing can be decided for the moment, so nothing is allowed.",
         _OPS,
         "Deny, and ask again after the seconds in Retry-After.",
+    ),
+    # --- Files of people ---------------------------------------------------------------------------------------------
+    Refusal(
+        "import.file",
+        400,
+        "The file cannot be read as rows of people.",
+        _HR,
+        "Send a whole file with a line of headings, in UTF-8, with one delimiter throughout.",
+    ),
+    Refusal(
+        "import.headings",
+        400,
+        "The headings do not say which column is what.",
+        _HR,
+        "Name each attribute once and the key's column, or map headings in the source's columns.",
+    ),
+    Refusal(
+        "import.row", 400, "A row cannot be applied.", _HR, "Mend the row where the reason says, and send it again."
+    ),
+    Refusal(
+        "import.duplicate_key",
+        400,
+        "Two rows of a file have the same key.",
+        _HR,
+        "Leave one of them out; the first was applied.",
+    ),
+    Refusal(
+        "import.source",
+        409,
+        "The source of this file is switched off or retired.",
+        _OPS,
+        "Switch it on, if it should be.",
+    ),
+    Refusal(
+        "import.nothing",
+        400,
+        "No row of the file could be applied, so nothing was checked.",
+        _HR,
+        "Look into the file of rejects for the reasons.",
+    ),
+    Refusal(
+        "import.busy",
+        409,
+        "Another process applies the same file at this moment.",
+        _OPS,
+        "Wait until it has ended, and run the command again.",
     ),
     # --- Webhooks ----------------------------------------------------------------------------------------------------
     Refusal(

@@ -195,6 +195,10 @@ LANE_STOPPED = EventType(
 )
 LANE_PAUSED = EventType("lane.paused", _WARNING, "An operator paused a lane.")
 LANE_RESUMED = EventType("lane.resumed", _WARNING, "An operator let a lane go on.")
+IMPORT_DONE = EventType("import.done", _NOTICE, "A file of people was applied; the details count its rows.")
+IMPORT_HELD = EventType(
+    "import.held", _ALERT, "A file of people leaves so many out that a second operator has to approve their closing."
+)
 
 CATALOGUE: dict[str, EventType] = {
     value.name: value for value in list(globals().values()) if isinstance(value, EventType)

@@ -1,0 +1,4 @@
+"""Commands about files of people, for `manage.py`.
+
+Owns their arguments and their output; what they do is in the room's services.
+"""
