@@ -245,6 +245,10 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR / "beat")
 CELERY_BEAT_SCHEDULE = {
+    # What a lost message left. A worker that was away needs no more than one of these.
+    "read-notices": {"task": "broker.events.tasks.read_notices", "schedule": 5.0, "options": {"expires": 10}},
+    "sweep-deliveries": {"task": "broker.delivery.tasks.sweep", "schedule": 5.0, "options": {"expires": 10}},
+    "prune-deliveries": {"task": "broker.delivery.tasks.prune", "schedule": 3600.0},
     "seal-events": {"task": "broker.events.tasks.seal_events", "schedule": limits.EVENT_SEAL_INTERVAL / 2},
     "rotate-keys": {"task": "broker.keys.tasks.rotate_keys", "schedule": 3600.0},
     "forget-remote-keys": {"task": "broker.keys.tasks.forget_remote_keys", "schedule": 86400.0},
@@ -350,6 +354,12 @@ PROTECTED_RESOURCES = {
         "decisions.read": "Read what was decided",
     },
 }
+# The Celery application to which messages are given; the ground does not know its own porch.
+QUEUE_APP = "broker.celery.app"
+# Who reads which events, by the name of the type, or "*" (broker.events.notices.Reader).
+EVENT_READERS: dict[str, list[str]] = {}
+# What carries which kind of delivery: objects as broker.delivery.handlers.Handler describes them.
+DELIVERY_HANDLERS: dict[str, str] = {}
 CLAIMS_RELEASER = "federation.claims.release.release_claims"
 SUBJECT_TOKEN_VERIFIERS = {
     "urn:ietf:params:oauth:token-type:id_token": "federation.upstream.subject_tokens.verify_id_token",

@@ -75,3 +75,34 @@ class PrunePermit(models.Model):
 
     def __str__(self) -> str:
         return f"until {self.until_id}"
+
+
+class Notice(models.Model):
+    """That one reader has yet to read one event. Written in the event's transaction, deleted in that of the reading."""
+
+    # The book is pruned by ranges, which a constraint would hold up.
+    event = models.ForeignKey(Event, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+")
+    reader = models.CharField(max_length=200)
+    created_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    error = models.CharField(max_length=200, blank=True)
+    """The kind of exception with which the reader failed last."""
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["reader", "event"], name="events_notice_once")]
+
+    def __str__(self) -> str:
+        return f"{self.reader} of {self.event_id}"
+
+
+class ReaderTurn(models.Model):
+    """Whose turn it is to read for a reader: one at a time, so that it reads in order."""
+
+    reader = models.CharField(max_length=200, unique=True)
+    lease = models.CharField(max_length=64, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.reader

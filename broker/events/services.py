@@ -9,6 +9,7 @@ from prometheus_client import Counter
 from broker.actors import Actor
 from broker.events.catalogue import EventType
 from broker.events.models import Event
+from broker.events.notices import write_notices
 from broker.statements import insert
 
 COUNTED = Counter(
@@ -30,6 +31,7 @@ def record(
 ) -> Event:
     """Write one event into the transaction of its cause: when the insert fails, so does what it reports.
 
+    Whoever reads such events (settings.EVENT_READERS) is left a notice in the same transaction.
     `subject` is (kind, id). `details` must be JSON and hold no secret, token or personal value.
     """
     event = as_event(
@@ -42,6 +44,7 @@ def record(
         **details,
     )
     insert(event)
+    write_notices(event)
     transaction.on_commit(lambda: COUNTED.labels(event_type.name, connection, code).inc())
     return event
 

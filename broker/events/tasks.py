@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from broker.events import pruning, sealing
+from broker.events import pruning, reading, sealing
 
 SEALS_PER_RUN = 100
 
@@ -21,3 +21,9 @@ def seal_events() -> int:
 def prune_events() -> int:
     """Delete sealed events past their retention. Returns how many."""
     return pruning.prune_events(timezone.now())
+
+
+@shared_task
+def read_notices() -> int:
+    """Let the readers of events read what waits for them. Returns how many notices were read."""
+    return reading.read_notices()

@@ -1,0 +1,85 @@
+"""How far deliveries are: what was expected, and what became of it. Nothing is green that was not looked at."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db.models import Count, QuerySet
+
+from broker.delivery.models import Delivery
+
+State = Delivery.State
+LINKS = 100
+"""Supersessions that are followed from one row to the one that does its work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Counts of rows; a superseded one counts as what became of the row that does its work."""
+
+    expected: int
+    confirmed: int
+    skipped: int
+    dead: int
+    held: int
+    """Of the open ones."""
+
+    @property
+    def open(self) -> int:
+        """Not decided yet."""
+        return self.expected - self.confirmed - self.skipped - self.dead
+
+    @property
+    def is_green(self) -> bool:
+        """Whether there was something to do, and each of it was confirmed or skipped for a reason."""
+        return self.expected > 0 and self.confirmed + self.skipped == self.expected
+
+
+def progress(*, reference: str) -> Progress:
+    """Of the rows with this reference."""
+    return _count(Delivery.objects.filter(reference=reference))
+
+
+def counts(lane: str) -> Progress:
+    """Of the rows in this lane that are kept; one that was superseded is not counted beside its successor."""
+    return _count(Delivery.objects.filter(lane=lane).exclude(state=State.SUPERSEDED))
+
+
+def _count(rows: QuerySet[Delivery]) -> Progress:
+    states: Counter[str] = Counter()
+    held = 0
+    for state, is_held, number in (
+        rows.exclude(state=State.SUPERSEDED).values_list("state", "hold").order_by().annotate(Count("pk"))
+    ):
+        states[state] += number
+        held += number if is_held and state in {State.PENDING, State.RETRYING} else 0
+    followed = Counter(rows.filter(state=State.SUPERSEDED).order_by().values_list("superseded_by", flat=True))
+    states.update(_follow(followed))
+    return Progress(
+        expected=sum(states.values()),
+        confirmed=states[State.CONFIRMED],
+        skipped=states[State.SKIPPED],
+        dead=states[State.DEAD],
+        held=held,
+    )
+
+
+def _follow(numbers: Counter[int | None]) -> Counter[str]:
+    """The states of the rows with these ids, or of those that do their work; `numbers` says how often each counts."""
+    found: Counter[str] = Counter()
+    for _ in range(LINKS):
+        if not numbers:
+            break
+        wanted = [key for key in numbers if key is not None]
+        ends: Iterable[tuple[int, str, int | None]] = Delivery.objects.filter(pk__in=wanted).values_list(
+            "pk", "state", "superseded_by"
+        )
+        following: Counter[int | None] = Counter()
+        for key, state, successor in ends:
+            if state == State.SUPERSEDED:
+                following[successor] += numbers.pop(key)
+            else:
+                found[state] += numbers.pop(key)
+        found[State.PENDING] += sum(numbers.values())  # pruned before its predecessor: nobody knows
+        numbers = following
+    return found

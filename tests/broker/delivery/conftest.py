@@ -1,0 +1,31 @@
+"""Two kinds of deliveries of the tests' own."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.broker.delivery.handlers import HANDLER, OTHER, Scripted
+
+
+@pytest.fixture(autouse=True)
+def _kinds(settings: Any) -> Iterator[None]:
+    settings.DELIVERY_HANDLERS = {
+        "letter": "tests.broker.delivery.handlers.HANDLER",
+        "parcel": "tests.broker.delivery.handlers.OTHER",
+    }
+    HANDLER.reset()
+    OTHER.reset()
+    yield
+    HANDLER.reset()
+    OTHER.reset()
+
+
+@pytest.fixture
+def handler() -> Scripted:
+    return HANDLER
+
+
+@pytest.fixture
+def other() -> Scripted:
+    return OTHER
