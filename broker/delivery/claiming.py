@@ -9,11 +9,11 @@ from django.utils import timezone
 
 from broker import limits
 from broker.actors import SYSTEM
-from broker.delivery.carriers import new_lease
 from broker.delivery.enqueueing import settle_superseded
 from broker.delivery.handlers import LeaseLost, handler_of
 from broker.delivery.lanes import Turn, keep_turn
 from broker.delivery.models import Delivery
+from broker.leases import new_lease
 
 LOST = "delivery.lost"
 LOSSES_TOGETHER = 2

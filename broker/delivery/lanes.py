@@ -10,11 +10,11 @@ from django.utils import timezone
 from broker import limits
 from broker.actors import SYSTEM
 from broker.delivery.backoff import bounded, pause_after
-from broker.delivery.carriers import new_lease
 from broker.delivery.models import Lane
 from broker.delivery.outcomes import Outcome, Pause, Stop
 from broker.events.catalogue import LANE_BROKEN, LANE_RECOVERED, LANE_STOPPED
 from broker.events.services import record
+from broker.leases import new_lease
 
 CARRIED = (Lane.State.OPEN, Lane.State.BROKEN)
 

@@ -8,7 +8,6 @@ from django.utils import timezone
 
 from broker.actors import SYSTEM
 from broker.bell import ring
-from broker.delivery.carriers import is_dead
 from broker.delivery.claiming import LOST
 from broker.delivery.enqueueing import CARRY
 from broker.delivery.lanes import CARRIED
@@ -17,6 +16,7 @@ from broker.delivery.outcomes import retry
 from broker.delivery.settling import write_outcomes
 from broker.events.catalogue import DELIVERY_LATE
 from broker.events.services import record
+from broker.leases import is_dead
 
 LATE_PER_EVENT = 500
 

@@ -101,7 +101,7 @@ class ReaderTurn(models.Model):
     """Whose turn it is to read for a reader: one at a time, so that it reads in order."""
 
     reader = models.CharField(max_length=200, unique=True)
-    lease = models.CharField(max_length=64, blank=True)
+    lease = models.CharField(max_length=160, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:

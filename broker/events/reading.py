@@ -4,7 +4,6 @@ A reader that fails at several events gets them in ever smaller parts, so that o
 it is tried again later and later, and shown.
 """
 
-import secrets
 import time
 from collections.abc import Sequence
 
@@ -20,6 +19,7 @@ from broker.events.catalogue import NOTICE_FAILED
 from broker.events.models import Event, Notice, ReaderTurn
 from broker.events.notices import Reader, all_readers
 from broker.events.services import record
+from broker.leases import is_dead, new_lease
 
 log = structlog.get_logger(__name__)
 
@@ -64,9 +64,14 @@ def _due(reader: str) -> list[Notice]:
 
 def _take_turn(reader: str) -> str:
     """A lease on the reader's turn; "" when another has it."""
-    now, lease = timezone.now(), secrets.token_hex(16)
-    ReaderTurn.objects.bulk_create([ReaderTurn(reader=reader)], ignore_conflicts=True)
-    free = ReaderTurn.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now), reader=reader)
+    now, lease = timezone.now(), new_lease()
+    turn = ReaderTurn.objects.filter(reader=reader).first()
+    if turn is None:
+        ReaderTurn.objects.bulk_create([ReaderTurn(reader=reader)], ignore_conflicts=True)
+    is_free = Q(lease_until=None) | Q(lease_until__lt=now)
+    if turn is not None and is_dead(turn.lease):
+        is_free |= Q(lease=turn.lease)
+    free = ReaderTurn.objects.filter(is_free, reader=reader)
     return lease if free.update(lease=lease, lease_until=now + limits.NOTICE_LEASE) else ""
 
 

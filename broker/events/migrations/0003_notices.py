@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('reader', models.CharField(max_length=200, unique=True)),
-                ('lease', models.CharField(blank=True, max_length=64)),
+                ('lease', models.CharField(blank=True, max_length=160)),
                 ('lease_until', models.DateTimeField(blank=True, null=True)),
             ],
         ),

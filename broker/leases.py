@@ -1,6 +1,6 @@
-"""Who carries: a name for this process that others of the same machine can tell to be dead.
+"""Leases: tokens of what a process holds for a while, by which others of the same machine can tell that it is dead.
 
-A lease ends by itself after `limits.DELIVERY_LEASE`. One of a process that is known to be gone need not be waited for.
+A lease ends by itself after its time. One of a process that is known to be gone need not be waited for.
 """
 
 import os
