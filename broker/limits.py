@@ -387,6 +387,8 @@ LEAVER_CASES_PER_RUN = 500
 """Cases that one run of the scheduler looks at."""
 LEAVER_ITEMS_PER_EVENT = 200
 """Items whose digests one event of the book names."""
+LEAVER_SEALS_IN_EXPORT = 50_000
+"""Links of the chain that an export reaches beyond what it needs, so that a newer anchor fits: 16 days of them."""
 LEAVER_CASE_RETENTION = timedelta(days=730)
 """How long a case is kept after the person returned, or after it was settled and watched to the end."""
 

@@ -1535,6 +1535,24 @@ CATALOGUE: tuple[Refusal, ...] = (
     Refusal("delivery.no_reason", 400, "No reason was given.", _OPS, "Say why: the book keeps it."),
     Refusal("delivery.written_off", 409, "An operator gave it up, for a reason.", _OPS, "Read the reason."),
     Refusal("delivery.not_released", 409, "It was held back and not released.", _OPS, "Read the reason."),
+    # Leavers (provisioning/leaver): what an operator cannot decide about a case
+    Refusal(
+        "leaver.not_owned",
+        409,
+        "This is nothing of a leaver's that waits for a new owner.",
+        _OPS,
+        "Look at the case again: somebody may have named one.",
+    ),
+    Refusal(
+        "leaver.not_acceptable",
+        409,
+        "Nobody can take the responsibility for this item: it has to be closed.",
+        _OPS,
+        "Mend what keeps it open; only what has no owner, is kept by policy or stands at a target that is switched off"
+        " can be answered for.",
+    ),
+    Refusal("leaver.no_reason", 400, "No reason was given.", _OPS, "Say why: the book keeps it."),
+    Refusal("leaver.over", 409, "This case is over: the person returned.", _OPS, "Look at the person's newest case."),
 )
 
 _BY_CODE = {refusal.code: refusal for refusal in CATALOGUE}
