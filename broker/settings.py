@@ -357,7 +357,8 @@ PROTECTED_RESOURCES = {
 # The Celery application to which messages are given; the ground does not know its own porch.
 QUEUE_APP = "broker.celery.app"
 # Who reads which events, by the name of the type, or "*" (broker.events.notices.Reader).
-EVENT_READERS: dict[str, list[str]] = {}
+EVENT_READERS: dict[str, list[str]] = {
+    "*": ["broker.notify.reading.READER"],}
 # What carries which kind of delivery: objects as broker.delivery.handlers.Handler describes them.
 DELIVERY_HANDLERS: dict[str, str] = {}
 CLAIMS_RELEASER = "federation.claims.release.release_claims"
