@@ -248,6 +248,11 @@ CELERY_BEAT_SCHEDULE = {
     # What a lost message left. A worker that was away needs no more than one of these.
     "read-notices": {"task": "broker.events.tasks.read_notices", "schedule": 5.0, "options": {"expires": 10}},
     "sweep-deliveries": {"task": "broker.delivery.tasks.sweep", "schedule": 5.0, "options": {"expires": 10}},
+    "tell-missed-logouts": {
+        "task": "federation.logout.tasks.tell_missed",
+        "schedule": limits.LOGOUT_MISSED_WITHIN / 3,
+        "options": {"expires": 60},
+    },
     "prune-deliveries": {"task": "broker.delivery.tasks.prune", "schedule": 3600.0},
     "seal-events": {"task": "broker.events.tasks.seal_events", "schedule": limits.EVENT_SEAL_INTERVAL / 2},
     "rotate-keys": {"task": "broker.keys.tasks.rotate_keys", "schedule": 3600.0},
@@ -265,6 +270,8 @@ CELERY_BEAT_SCHEDULE = {
     "forget-decisions": {"task": "broker.access.tasks.forget", "schedule": 3600.0},
     "forget-login-requests": {"task": "federation.signon.tasks.forget", "schedule": 600.0},
     "forget-console": {"task": "broker.console.tasks.forget", "schedule": 3600.0},
+    "settle-leavers": {"task": "provisioning.leaver.tasks.settle", "schedule": 5.0, "options": {"expires": 10}},
+    "forget-leavers": {"task": "provisioning.leaver.tasks.forget", "schedule": 86400.0},
     "prune-events": {"task": "broker.events.tasks.prune_events", "schedule": 86400.0},
 }
 
@@ -352,15 +359,25 @@ PROTECTED_RESOURCES = {
         "grants.read": "Read what was granted to whom",
         "grants.revoke": "Revoke what was granted",
         "decisions.read": "Read what was decided",
+        "leavers.read": "Read leavers' cases, and export their certificates",
     },
 }
 # The Celery application to which messages are given; the ground does not know its own porch.
 QUEUE_APP = "broker.celery.app"
 # Who reads which events, by the name of the type, or "*" (broker.events.notices.Reader).
 EVENT_READERS: dict[str, list[str]] = {
-    "*": ["broker.notify.reading.READER"],}
+    "*": ["broker.notify.reading.READER"],
+    "person.deactivated": ["provisioning.leaver.following.read_departures"],
+    "person.reactivated": ["provisioning.leaver.following.read_departures"],
+    "delivery.settled": ["provisioning.leaver.following.read_settlements"],
+    "session.ended": ["federation.logout.reading.read_events"],
+}
 # What carries which kind of delivery: objects as broker.delivery.handlers.Handler describes them.
-DELIVERY_HANDLERS: dict[str, str] = {}
+DELIVERY_HANDLERS: dict[str, str] = {
+    "leaver.read": "provisioning.leaver.reading.HANDLER",
+    "logout.oidc": "federation.logout.deliver.OIDC",
+    "logout.saml": "federation.logout.deliver.SAML",
+}
 CLAIMS_RELEASER = "federation.claims.release.release_claims"
 SUBJECT_TOKEN_VERIFIERS = {
     "urn:ietf:params:oauth:token-type:id_token": "federation.upstream.subject_tokens.verify_id_token",
@@ -414,4 +431,5 @@ DOCTOR_CHECKS = [
     "broker.registry.doctor.check_parties",
     "broker.access.doctor.check_policies",
     "broker.console.doctor.check_operators",
+    "provisioning.leaver.doctor.check_leavers",
 ]

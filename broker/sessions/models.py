@@ -71,3 +71,8 @@ class Participant(models.Model):
 
     def __str__(self) -> str:
         return f"{self.application_id} in {self.session_id}"
+
+    @property
+    def reference(self) -> str:
+        """How the ledger's rows name it, by which its application is told of the session's end."""
+        return f"participant:{self.pk}"

@@ -30,6 +30,8 @@ def describe_provider() -> dict[str, Any]:
         "pushed_authorization_request_endpoint": f"{base}/oauth/par",
         "jwks_uri": f"{base}/oauth/jwks",
         "end_session_endpoint": f"{base}/oauth/logout",
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
         "scopes_supported": list(SIGN_ON_SCOPES),
         "response_types_supported": ["code"],
         "response_modes_supported": list(RESPONSE_MODES),

@@ -11,3 +11,8 @@ def entity_id() -> str:
 def sso_url() -> str:
     """Where AuthnRequests arrive, by either binding."""
     return f"{settings.BROKER_BASE_URL}/saml/idp/sso"
+
+
+def slo_url() -> str:
+    """Our address for single logout: nobody can send us a LogoutRequest yet, and answers may name it."""
+    return f"{settings.BROKER_BASE_URL}/saml/idp/slo"

@@ -69,6 +69,16 @@ def name_id_of(person: Person, face: ServiceProvider, *, kind: str, participant:
     return NameID(value, FORMATS[kind], name_qualifier=entity_id(), sp_name_qualifier=face.entity_id)
 
 
+def told_name_id(participant: Participant, face: ServiceProvider) -> NameID:
+    """The person's NameID as this application was told it in this session."""
+    if participant.name_id:
+        return NameID(**participant.name_id)
+    if participant.transient_name:
+        return NameID(participant.transient_name, NAME_ID_TRANSIENT, entity_id(), face.entity_id)
+    value = pairwise(participant.session.person, participant.application)
+    return NameID(value, NAME_ID_PERSISTENT, entity_id(), face.entity_id)
+
+
 def check_wanted_person(person: Person, face: ServiceProvider, *, wanted: NameID) -> None:
     """The person who signed on is the one whom the request's Subject names (SAML core 3.4.1.4).
 

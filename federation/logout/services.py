@@ -9,7 +9,6 @@ from broker.actors import Actor, ActorKind
 from broker.errors import BrokerError
 from broker.events import catalogue
 from broker.events.services import record
-from broker.registry.models import Application
 from broker.sessions.models import Participant, Session
 from broker.sessions.services import end_session, live_sessions_of
 from broker.traces.collector import Collector
@@ -26,15 +25,6 @@ def may_end_unasked(session: Session, *, asked: LogoutRequest) -> bool:
     if not asked.participant_id:
         return False
     return Participant.objects.filter(pk=UUID(asked.participant_id), session=session).exists()
-
-
-def list_left_signed_on(session: Session) -> list[str]:
-    """The names of the applications that took part: none of them is told of the logout yet."""
-    return list(
-        Application.objects.filter(pk__in=session.participants.values("application_id"))
-        .order_by("name")
-        .values_list("name", flat=True)
-    )
 
 
 def leave(session: Session, *, asked: LogoutRequest, actor: Actor) -> None:
@@ -59,15 +49,15 @@ def end_own(session: Session, *, session_id: str, actor: Actor) -> bool:
     return found.pk == session.pk
 
 
-def end_everywhere(session: Session, *, actor: Actor) -> list[str]:
-    """End every live session of the person. Returns the names of the applications that took part in one of them."""
+def end_everywhere(session: Session, *, actor: Actor) -> list[UUID]:
+    """End every live session of the person. Returns their ids."""
     live = live_sessions_of(session.person, now=timezone.now())
-    taking_part = Participant.objects.filter(session__in=live.order_by()).values("application_id")
-    left = list(Application.objects.filter(pk__in=taking_part).order_by("name").values_list("name", flat=True))
+    ended = []
     with transaction.atomic():
         for one in live.select_related("identity_provider"):
             end_session(one, reason="ended everywhere by the person", actor=_person(session, actor))
-    return left
+            ended.append(one.pk)
+    return ended
 
 
 def _person(session: Session, actor: Actor) -> Actor:

@@ -7,6 +7,7 @@ on to our own address, with which it comes (as after a POST to the assertion con
 from collections.abc import Callable
 from functools import wraps
 from urllib.parse import urlencode
+from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -18,8 +19,9 @@ from django.utils import timezone
 from django.utils.encoding import iri_to_uri
 from django.utils.module_loading import import_string
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from broker import limits
 from broker.errors import BrokerError
 from broker.http import actor_from, no_store
 from broker.sessions.models import Session
@@ -27,6 +29,7 @@ from broker.sessions.services import find_live_session
 from broker.traces.collector import Collector
 from federation.logout import services
 from federation.logout.requests import OWN_WISH, LogoutRequest, open_request, read_logout_request, seal_request
+from federation.logout.standing import Ended, Told, reach_of, standing_of
 
 log = structlog.get_logger(__name__)
 TracedView = Callable[[HttpRequest, Collector], HttpResponse]
@@ -100,13 +103,19 @@ def end_own_session(request: HttpRequest, trace: Collector) -> HttpResponse:
 def end_everywhere(request: HttpRequest, trace: Collector) -> HttpResponse:
     """POST /signon/sessions/end-all: the person leaves every browser."""
     session = _live_session(request)
-    left: list[str] = []
+    ended: list[UUID] = []
     if session is not None:
-        left = services.end_everywhere(session, actor=actor_from(request))
+        ended = services.end_everywhere(session, actor=actor_from(request))
         trace.note("The person ended every session of theirs.")
         _save(request, trace, session)
-    context = {"applications": left, "everywhere": True}
-    return _without_session(render(request, "signon/signed_out.html", context))
+    return _without_session(_signed_out(request, Ended.just_now(ended, everywhere=True)))
+
+
+@require_safe
+@traced
+def signed_out(request: HttpRequest, trace: Collector) -> HttpResponse:  # noqa: ARG001 - nothing is judged here
+    """GET /signon/signed-out: what the applications answered since; only who was shown the link can ask."""
+    return _signed_out(request, Ended.unseal(request.GET.get("of", ""), now=timezone.now()))
 
 
 def _proceed(request: HttpRequest, asked: LogoutRequest, trace: Collector) -> HttpResponse:
@@ -115,27 +124,37 @@ def _proceed(request: HttpRequest, asked: LogoutRequest, trace: Collector) -> Ht
         return _end(request, session, asked, trace)
     context = {
         "asked": seal_request(asked, now=timezone.now()),
-        "applications": services.list_left_signed_on(session),
+        "reach": reach_of(session),
     }
     return render(request, "signon/confirm_logout.html", context)
 
 
 def _end(request: HttpRequest, session: Session | None, asked: LogoutRequest, trace: Collector) -> HttpResponse:
     actor = actor_from(request)
-    left: list[str] = []
+    ended: list[UUID] = []
     if session is None:
         trace.note("No live session in this browser: there is nothing to end.")
     else:
-        left = services.list_left_signed_on(session)
+        ended = [session.pk]
         services.leave(session, asked=asked, actor=actor)
         trace.note("The session was ended.", session=session.pk)
         connection = session.identity_provider.slug
         services.save_outcome(trace, application=asked.application, connection=connection, actor=actor)
-    if asked.return_url:
-        response = _see_other(asked.return_url)
-    else:
-        response = render(request, "signon/signed_out.html", {"applications": left})
+    response = _see_other(asked.return_url) if asked.return_url else _signed_out(request, Ended.just_now(ended))
     return _without_session(response)
+
+
+def _signed_out(request: HttpRequest, ended: Ended) -> HttpResponse:
+    """The page after a sign-out. For a short while it looks again by itself whether the applications answered."""
+    now = timezone.now()
+    standings = standing_of(ended.sessions)
+    again = f"{reverse('signed_out')}?{urlencode({'of': ended.seal()})}"
+    is_waiting = any(one.state == Told.WAITING for one in standings)
+    context = {"standings": standings, "everywhere": ended.everywhere, "again": again if is_waiting else ""}
+    response = render(request, "signon/signed_out.html", context)
+    if is_waiting and now - ended.at < limits.LOGOUT_WATCHED:
+        response["Refresh"] = f"{limits.LOGOUT_WATCH_SECONDS}; url={again}"
+    return response
 
 
 def _save(request: HttpRequest, trace: Collector, session: Session) -> None:

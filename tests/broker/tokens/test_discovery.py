@@ -45,13 +45,17 @@ def test_every_endpoint_that_is_named_answers(name):
     [
         "registration_endpoint",
         "device_authorization_endpoint",
-        "backchannel_logout_supported",
         "frontchannel_logout_supported",
         "check_session_iframe",
     ],
 )
 def test_what_does_not_exist_is_not_named(name):
     assert name not in read()
+
+
+def test_applications_are_told_of_a_sessions_end_by_its_sid():
+    assert read()["backchannel_logout_supported"] is True
+    assert read()["backchannel_logout_session_supported"] is True
 
 
 def test_every_endpoint_takes_the_same_client_authentication():
