@@ -199,6 +199,16 @@ IMPORT_DONE = EventType("import.done", _NOTICE, "A file of people was applied; t
 IMPORT_HELD = EventType(
     "import.held", _ALERT, "A file of people leaves so many out that a second operator has to approve their closing."
 )
+ACCOUNT_ADOPTED = EventType(
+    "target.account_adopted", _WARNING, "A target had an account already, which is kept for the person from now on."
+)
+TARGET_LIED = EventType(
+    "target.lied", _ALERT, "A target said that it had closed or deleted an account, and read back it had not."
+)
+TARGET_PROBED = EventType("target.probed", _NOTICE, "It was tried out what a target can do; the code says why not.")
+TARGET_CREDENTIAL_CHANGED = EventType(
+    "target.credential_changed", _WARNING, "The credential with which we write to a target was replaced."
+)
 
 CATALOGUE: dict[str, EventType] = {
     value.name: value for value in list(globals().values()) if isinstance(value, EventType)
