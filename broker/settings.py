@@ -374,6 +374,7 @@ EVENT_READERS: dict[str, list[str]] = {
 }
 # What carries which kind of delivery: objects as broker.delivery.handlers.Handler describes them.
 DELIVERY_HANDLERS: dict[str, str] = {
+    "webhook": "broker.notify.deliver.HANDLER",
     "leaver.read": "provisioning.leaver.reading.HANDLER",
     "logout.oidc": "federation.logout.deliver.OIDC",
     "logout.saml": "federation.logout.deliver.SAML",
@@ -399,6 +400,7 @@ REFUSAL_PAGE = "federation.signon.views.pages.refusal_page"
 APPROVAL_HANDLERS = {
     "flow": "broker.registry.flow_approval.HANDLER",
     "policy": "broker.access.activation.HANDLER",
+    "import.closing": "provisioning.batch.release.HANDLER",
 }
 CONFIG_SECTIONS = [
     "broker.registry.config.organisations.SECTION",
@@ -409,6 +411,8 @@ CONFIG_SECTIONS = [
     "broker.registry.config.flows.SECTION",
     "broker.access.points_config.SECTION",
     "broker.access.policies_config.SECTION",
+    "broker.notify.config.SECTION",
+    "provisioning.batch.config.SECTION",
 ]
 CONFIG_KEYS = {
     ("identity_providers", "claims"): "federation.claims.config.CLAIMS",
