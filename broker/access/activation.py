@@ -75,7 +75,7 @@ class PolicyHandler:
         else:
             _take_out_of_force(version, proposed_by=proposed_by, approved_by=approved_by, actor=actor)
 
-    def refuse(self, subject_id: str, *, actor: Actor) -> None:
+    def refuse(self, subject_id: str, *, actor: Actor, reason: str) -> None:
         """The version stays what it is: a draft, a candidate, or in force."""
 
 

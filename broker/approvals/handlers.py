@@ -28,8 +28,8 @@ class Handler(Protocol):
         """Bring it into force. `proposed_by` and `approved_by` are operators' e-mails. May raise BrokerError."""
         ...
 
-    def refuse(self, subject_id: str, *, actor: Actor) -> None:
-        """Note on the thing itself that it was refused, where that means something."""
+    def refuse(self, subject_id: str, *, actor: Actor, reason: str) -> None:
+        """Note on the thing itself that it was refused, where that means something. The approval keeps the reason."""
         ...
 
 

@@ -90,7 +90,7 @@ def refuse(approval: Approval, *, actor: Actor, reason: str) -> Approval:
     """Refuse it, with a reason for the one who asked. Raises BrokerError."""
     with transaction.atomic():
         approval, operator = _judged(approval, REFUSAL_CHECKS, actor=actor)
-        handler_of(approval.kind).refuse(approval.subject_id, actor=actor)
+        handler_of(approval.kind).refuse(approval.subject_id, actor=actor, reason=reason[:REASON_CHARS])
         return _close(approval, Approval.State.REFUSED, reason=reason, actor=actor, decided_by=operator)
 
 

@@ -27,7 +27,7 @@ class FlowHandler:
         flow = Flow.objects.get(pk=subject_id)
         approve_flow(flow, proposed_by=proposed_by, approved_by=approved_by, actor=actor)
 
-    def refuse(self, subject_id: str, *, actor: Actor) -> None:
+    def refuse(self, subject_id: str, *, actor: Actor, reason: str) -> None:  # noqa: ARG002 - the approval keeps it
         """The flow stays as a refused one, so that the next request does not propose it again."""
         refuse_flow(Flow.objects.get(pk=subject_id), actor=actor)
 

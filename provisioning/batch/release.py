@@ -44,7 +44,7 @@ class Handler:
             raise BrokerError("approval.nothing", actual=f"import {run.pk}")
         close_missing(run, actor=actor)
 
-    def refuse(self, subject_id: str, *, actor: Actor) -> None:
+    def refuse(self, subject_id: str, *, actor: Actor, reason: str) -> None:  # noqa: ARG002 - the approval keeps it
         """Leave them as they are."""
         keep_missing(Import.objects.get(pk=subject_id), actor=actor)
 

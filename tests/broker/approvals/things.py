@@ -27,8 +27,9 @@ class Things:
         assert actor.identifier == approved_by
         self.active.append((subject_id, proposed_by, approved_by))
 
-    def refuse(self, subject_id: str, *, actor: Actor) -> None:
+    def refuse(self, subject_id: str, *, actor: Actor, reason: str) -> None:
         assert actor.identifier
+        assert reason
         self.refused.append(subject_id)
 
 
