@@ -465,6 +465,27 @@ CATALOGUE: tuple[Refusal, ...] = (
         "Send fewer and shorter values.",
     ),
     Refusal(
+        "authority.rule",
+        400,
+        "This cannot be a rule of authority.",
+        _OPS,
+        "Name an attribute, each of its sources once as kind:name, and a moment within the next year.",
+    ),
+    Refusal(
+        "authority.simulation",
+        409,
+        "The rule would change another number of people than its simulation showed.",
+        _OPS,
+        "Simulate the rule again, and look at what it would change.",
+    ),
+    Refusal(
+        "authority.conflict_over",
+        409,
+        "The conflict is over: the source says the same as the others, or has gone.",
+        _OPS,
+        "Nothing; read the conflict again.",
+    ),
+    Refusal(
         "authority.group_taken",
         409,
         "The source has a group of this name already.",
@@ -1674,6 +1695,20 @@ CATALOGUE: tuple[Refusal, ...] = (
         _OPS,
         "Mend what keeps it open; only what has no owner, is kept by policy or stands at a target that is switched off"
         " can be answered for.",
+    ),
+    Refusal(
+        "leaver.unread",
+        503,
+        "The target did not show whether the leaver's account is closed.",
+        _OPS,
+        "It is read again by itself; look at the target.",
+    ),
+    Refusal(
+        "leaver.target_switched_off",
+        409,
+        "The target is switched off: nothing can be read there.",
+        _OPS,
+        "Switch it on, or answer for the leaver's item.",
     ),
     Refusal("leaver.no_reason", 400, "No reason was given.", _OPS, "Say why: the book keeps it."),
     Refusal("leaver.over", 409, "This case is over: the person returned.", _OPS, "Look at the person's newest case."),

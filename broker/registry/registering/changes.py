@@ -79,7 +79,7 @@ def save_new(row: models.Model) -> None:
 def record_created(kind: str, key: str, *, actor: Actor, fields: Mapping[str, Any], **where: str) -> None:
     """The event of a new party, with what it was registered with. `where`: connection or application."""
     after = {name: printable(value) for name, value in fields.items()}
-    record(catalogue.PARTY_CREATED, actor=actor, subject=_subject(kind, key), after=after, **where)
+    record(catalogue.PARTY_CREATED, actor=actor, subject=subject_of(kind, key), after=after, **where)
     raise_version()
 
 
@@ -88,7 +88,7 @@ def record_changed(kind: str, key: str, *, actor: Actor, changes: Changes, **whe
     record(
         catalogue.PARTY_CHANGED,
         actor=actor,
-        subject=_subject(kind, key),
+        subject=subject_of(kind, key),
         before={name: printable(before) for name, (before, _) in changes.items()},
         after={name: printable(after) for name, (_, after) in changes.items()},
         **where,
@@ -99,10 +99,10 @@ def record_changed(kind: str, key: str, *, actor: Actor, changes: Changes, **whe
 def record_retired(kind: str, key: str, *, actor: Actor, fields: Mapping[str, Any], **where: str) -> None:
     """The event of a retirement, with what ended."""
     before = {name: printable(value) for name, value in fields.items()}
-    record(catalogue.PARTY_RETIRED, actor=actor, subject=_subject(kind, key), before=before, **where)
+    record(catalogue.PARTY_RETIRED, actor=actor, subject=subject_of(kind, key), before=before, **where)
     raise_version()
 
 
-def _subject(kind: str, key: str) -> tuple[str, str]:
+def subject_of(kind: str, key: str) -> tuple[str, str]:
     """An entityID or a flow's three names may be longer than the book's column: then their digest stands there."""
     return kind, key if len(key) <= SUBJECT_CHARS else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
