@@ -89,7 +89,7 @@ def _read(reader: str, notices: Sequence[Notice], lease: str) -> int:
         if len(notices) > 1:
             half = len(notices) // 2
             return _read(reader, notices[:half], lease) + _read(reader, notices[half:], lease)
-        log.exception("a reader fails at an event", reader=reader, event=notices[0].event_id)
+        log.exception("a reader fails at an event", reader=reader, event_id=notices[0].event_id)
         _put_off(notices[0], error)
         return 0
 
