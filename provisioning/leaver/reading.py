@@ -1,0 +1,53 @@
+"""Reading a leaver's account back at a target: one kind of delivery, so that a reading is evidence as a sending is.
+
+It goes through the target's own lane, with its circuit, its pauses and its order, and changes nothing there.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from broker.delivery.handlers import Settle
+from broker.delivery.models import Delivery
+from broker.delivery.outcomes import Outcome, confirmed, retry, skipped
+from broker.errors import BrokerError
+from provisioning.leaver.seen import Seen
+from provisioning.outbound.models import RemoteAccount, Target
+from provisioning.outbound.reading_back import read_back
+
+ABSENT_STATES = (RemoteAccount.State.ABSENT, RemoteAccount.State.DELETED)
+
+
+class ReadingHandler:
+    """Handler of the kind `leaver.read` (broker.delivery.handlers.Handler)."""
+
+    batch = 20
+
+    def deliver(self, lane: str, batch: Sequence[Delivery], settle: Settle) -> None:
+        """Read each person's account, and settle each at once: another reading may take its time."""
+        target = Target.objects.filter(slug=lane.partition(":")[2], retired_at=None).first()
+        for delivery in batch:
+            if settle.is_over:
+                return
+            settle([(delivery, _read(target, delivery))])
+
+
+def _read(target: Target | None, delivery: Delivery) -> Outcome:
+    if target is None or not target.is_in_use:
+        return skipped("leaver.target_switched_off")
+    try:
+        accounts = read_back(target, [UUID(delivery.payload["person"])])
+    except BrokerError as error:
+        return retry(error.code, error.detail)
+    if not accounts or accounts[0].read_at is None or accounts[0].read_at < delivery.created_at:
+        return retry("leaver.unread")
+    return confirmed(accounts[0].answer_digest, detail=_seen(accounts[0]))
+
+
+def _seen(account: RemoteAccount) -> Seen:
+    """Only a plain "no" is one: what says nothing of being active counts as active."""
+    if account.state in ABSENT_STATES:
+        return Seen.ABSENT
+    return Seen.INACTIVE if account.read_active is False else Seen.ACTIVE
+
+
+HANDLER = ReadingHandler()
