@@ -73,7 +73,7 @@ class ImportAdmin(ReadOnly):
         try:
             approval = ask_for_release(run, actor=operator_actor(request))
         except BrokerError as error:
-            messages.error(request, f"{error.refusal.meaning} {error.refusal.hint}")
+            messages.error(request, f"{error.refusal.meaning} {error.refusal.remedy}")
             return HttpResponseRedirect(page)
         messages.success(request, "A second operator decides now.")
         return HttpResponseRedirect(reverse("admin:approvals_approval_change", args=[approval.pk]))

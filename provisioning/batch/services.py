@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from broker import limits
 from broker.actors import Actor
+from broker.directory.attributes import ACTIVE, TRUE
 from broker.directory.authority import withdraw_source, write_attributes
 from broker.directory.models import Person
 from broker.directory.services import create_person
@@ -139,7 +140,8 @@ def _apply_chunk(run: Import, chunk: Sequence[Row | Reject], *, actor: Actor) ->
 
 def _apply_row(run: Import, row: Row, entry: Entry | None, *, actor: Actor) -> None:
     person = entry.person if entry else _person_of(run, row, actor=actor)
-    written = write_attributes(person, row.values, source=_source(run.source), evidence=f"import:{run.pk}", actor=actor)
+    values = {ACTIVE: TRUE, **row.values} if run.source.is_full else row.values
+    written = write_attributes(person, values, source=_source(run.source), evidence=f"import:{run.pk}", actor=actor)
     run.conflicts += len(written.conflicts)
     if entry is None:
         Entry.objects.create(source=run.source, key=row.key, person=person, digest=row.digest, last_import=run)

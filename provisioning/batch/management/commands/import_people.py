@@ -59,7 +59,7 @@ operator or rows were rejected; 1 the file could not be used.
                 status = self._plan(source, found, as_json=options["json"])
         except BrokerError as error:
             detail = f" ({'; expected '.join(part for part in (error.detail, error.expected) if part)})"
-            raise CommandError(f"{error.code}: {error.refusal.meaning}{detail} {error.refusal.hint}") from error
+            raise CommandError(f"{error.code}: {error.refusal.meaning}{detail} {error.refusal.remedy}") from error
         if status:
             sys.exit(status)
 
