@@ -1,6 +1,6 @@
 """The console's form of a webhook, saved by the service like every party's."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django import forms
 
@@ -22,7 +22,7 @@ class SubscriptionForm(PartyForm):
         fields = ("slug", "name", "owner", "url", "enabled")
         field_classes: ClassVar = {"url": forms.CharField}  # judged by values.web_address
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not self.is_new and "type_lines" in self.fields:
             self.initial["type_lines"] = self.instance.types
