@@ -30,6 +30,8 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("People", "person", "directory.Person"),
         ("Groups", "group", "directory.Group"),
         ("Linked identities", "link", "directory.LinkedIdentity"),
+        ("File sources", "folder_shared", "batch.FileSource"),
+        ("Imports", "upload_file", "batch.Import"),
     ),
     "Tokens and keys": (
         ("Grants", "receipt_long", "tokens.Grant"),
@@ -45,6 +47,7 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "Evidence": (
         ("Events", "menu_book", "events.Event"),
         ("Seals", "verified", "events.Seal"),
+        ("Webhooks", "webhook", "notify.Subscription"),
     ),
     "Console": (
         ("Approvals", "how_to_reg", "approvals.Approval"),
