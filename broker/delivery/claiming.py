@@ -46,6 +46,11 @@ def claim(turn: Turn) -> Batch | None:
         return _lease(first.kind, rows)
 
 
+def has_claimable(lane: str) -> bool:
+    """Whether a claim would find something."""
+    return _claimable(lane).exists()
+
+
 def release(batch: Batch, rows: Sequence[Delivery]) -> None:
     """Give back what was not attempted, as if it had not been claimed."""
     Delivery.objects.filter(pk__in=[row.pk for row in rows], lease=batch.lease, lease_until__isnull=False).update(
@@ -91,7 +96,7 @@ def _lost_often() -> Q:
 
 def _batch_size(turn: Turn, first: Delivery) -> int:
     is_suspect = first.reason == LOST and first.failures >= LOSSES_TOGETHER
-    if turn.is_trial or is_suspect:
+    if turn.circuit.is_trial or is_suspect:
         return 1
     try:
         return max(1, min(handler_of(first.kind).batch, limits.DELIVERY_BATCH))

@@ -1,8 +1,9 @@
 """Whose turn it is in a lane, and whether the lane takes attempts: its circuit."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
@@ -19,23 +20,29 @@ from broker.leases import new_lease
 CARRIED = (Lane.State.OPEN, Lane.State.BROKEN)
 
 
-@dataclass(slots=True)
-class Turn:
-    """One carrier's turn in a lane, with the circuit as it was then and as outcomes changed it since."""
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """How the lane was when it was last read or written. `is_over`: it takes no further attempt now."""
 
-    lane: str
-    lease: str
     state: str
     failures: int
     pauses: int
-    is_slow: bool
     is_over: bool = False
-    """Whether the lane takes no further attempt now."""
 
     @property
     def is_trial(self) -> bool:
         """Whether one attempt shall show if somebody answers again."""
         return self.state == Lane.State.BROKEN
+
+
+@dataclass(slots=True)
+class Turn:
+    """One carrier's turn in a lane. The circuit follows what is committed."""
+
+    lane: str
+    lease: str
+    is_slow: bool
+    circuit: Circuit
 
 
 def take_turn(name: str) -> Turn | None:
@@ -50,10 +57,10 @@ def take_turn(name: str) -> Turn | None:
     if not free.update(lease=lease, lease_until=now + limits.DELIVERY_LEASE):
         return None
     lane = Lane.objects.get(name=name)
-    return Turn(name, lease, lane.state, lane.failures, lane.pauses, lane.is_slow)
+    return Turn(name, lease, lane.is_slow, Circuit(lane.state, lane.failures, lane.pauses))
 
 
-def keep_turn(turn: Turn, **changes: object) -> bool:
+def keep_turn(turn: Turn, **changes: Any) -> bool:
     """Prolong the turn, with `changes` of the lane. False when it is another's, or an operator paused the lane."""
     mine = Lane.objects.filter(name=turn.lane, lease=turn.lease, state__in=CARRIED)
     return bool(mine.update(lease_until=timezone.now() + limits.DELIVERY_LEASE, **changes))
@@ -66,47 +73,41 @@ def end_turn(turn: Turn, *, is_slow: bool) -> None:
     )
 
 
-def note_outcomes(turn: Turn, outcomes: Iterable[Outcome], *, now: datetime) -> None:
-    """What these outcomes say of the lane, written in the transaction that settles them, with the events of it.
+def note_outcomes(turn: Turn, outcomes: Sequence[Outcome], *, now: datetime) -> Circuit:
+    """What these outcomes say of the lane, written with the events of it in the transaction that settles them.
 
-    `turn.is_over` is set when no further attempt is to be made now.
+    Returns the circuit as it is once that is committed.
     """
-    was = (turn.state, turn.failures, turn.pauses)
-    changes: dict[str, object] = {}
-    answered = False
+    was, failures, pauses = turn.circuit, turn.circuit.failures, turn.circuit.pauses
     for outcome in outcomes:
-        turn.failures = turn.failures + 1 if outcome.is_unanswered else 0
-        answered = answered or not outcome.is_unanswered
-        if isinstance(outcome.lane, Stop):
-            changes |= {"state": Lane.State.STOPPED, "reason": outcome.lane.reason[:500]}
-        elif isinstance(outcome.lane, Pause) and changes.get("state") != Lane.State.STOPPED:
-            until = now + bounded(outcome.lane.until - now)
-            changes |= {"not_before": max(until, _moment(changes, now)), "reason": outcome.lane.reason[:500]}
-    if answered and turn.is_trial and "state" not in changes:
-        changes |= {"state": Lane.State.OPEN, "reason": changes.get("reason", "")}
-        turn.pauses = 0
+        failures = 0 if _is_answer(outcome) else failures + 1
+    is_answered = any(map(_is_answer, outcomes))
+    changes: dict[str, Any] = {}
+    if stop := next((one.lane for one in outcomes if isinstance(one.lane, Stop)), None):
+        changes = {"state": Lane.State.STOPPED, "reason": stop.reason[:500]}
+        record(LANE_STOPPED, actor=SYSTEM, subject=("lane", turn.lane), reason=stop.reason[:500])
+    elif pauses_asked := [one.lane for one in outcomes if isinstance(one.lane, Pause)]:
+        longest = max(pauses_asked, key=lambda one: one.until)
+        changes = {"not_before": now + bounded(longest.until - now), "reason": longest.reason[:500]}
+    elif failures >= limits.LANE_FAILURES or (was.is_trial and not is_answered and failures):
+        if not was.is_trial:
+            record(LANE_BROKEN, actor=SYSTEM, subject=("lane", turn.lane), failures=failures)
+        reason = f"{failures} attempts in a row had no answer"
+        changes = {"state": Lane.State.BROKEN, "not_before": now + pause_after(pauses), "reason": reason}
+        pauses += 1
+    if was.is_trial and is_answered:
+        changes = {"state": Lane.State.OPEN, "reason": ""} | changes
+        pauses = 0
         record(LANE_RECOVERED, actor=SYSTEM, subject=("lane", turn.lane))
-    elif turn.failures >= limits.LANE_FAILURES or (turn.is_trial and turn.failures and not answered):
-        changes |= _break(turn, now)
-    if changes.get("state") == Lane.State.STOPPED:
-        record(LANE_STOPPED, actor=SYSTEM, subject=("lane", turn.lane), reason=changes["reason"])
-    turn.state = str(changes.get("state", turn.state))
-    turn.is_over = turn.is_over or "not_before" in changes or turn.state not in {*CARRIED}
-    if was != (turn.state, turn.failures, turn.pauses) or changes:
-        changes |= {"failures": turn.failures, "pauses": turn.pauses, "changed_at": now, "changed_by": ""}
-    if not keep_turn(turn, **changes):
-        turn.is_over = True
+    state = str(changes.get("state", was.state))
+    if changes:
+        changes |= {"changed_at": now, "changed_by": ""}
+    if (failures, pauses) != (was.failures, was.pauses):
+        changes |= {"failures": failures, "pauses": pauses}
+    is_mine = keep_turn(turn, **changes)
+    is_over = was.is_over or not is_mine or "not_before" in changes or state == Lane.State.STOPPED
+    return Circuit(state, failures, pauses, is_over)
 
 
-def _break(turn: Turn, now: datetime) -> dict[str, object]:
-    wait: timedelta = pause_after(turn.pauses)
-    if turn.state == Lane.State.OPEN:
-        record(LANE_BROKEN, actor=SYSTEM, subject=("lane", turn.lane), failures=turn.failures)
-    turn.pauses += 1
-    reason = f"{turn.failures} attempts in a row had no answer"
-    return {"state": Lane.State.BROKEN, "not_before": now + wait, "reason": reason}
-
-
-def _moment(changes: dict[str, object], otherwise: datetime) -> datetime:
-    moment = changes.get("not_before")
-    return moment if isinstance(moment, datetime) else otherwise
+def _is_answer(outcome: Outcome) -> bool:
+    return not outcome.is_unanswered or outcome.lane is not None

@@ -43,7 +43,7 @@ class Settling:
 
     @property
     def is_over(self) -> bool:
-        return self._turn.is_over
+        return self._turn.circuit.is_over
 
     @property
     def left(self) -> list[Delivery]:
@@ -60,11 +60,12 @@ class Settling:
             left = [key for key in self._left if key not in set(keys)]
             with transaction.atomic():
                 write_outcomes(outcomes, lease=self._batch.lease)
-                note_outcomes(self._turn, [outcome for _, outcome in outcomes], now=timezone.now())
+                circuit = note_outcomes(self._turn, [outcome for _, outcome in outcomes], now=timezone.now())
                 if left:
                     _renew(self._batch.lease, left)
                 if within is not None:
                     within()
+            self._turn.circuit = circuit
             for key in keys:
                 del self._left[key]
 

@@ -29,7 +29,7 @@ WEB_PROCESSES = 1
 WEB_THREADS = 6
 WEB_STOP_SECONDS = 5
 """How long the web server lets requests finish; below the supervisor's own patience."""
-WORKER_THREADS = 2
+WORKER_THREADS = 8
 READY_SECONDS = 60.0
 ENVIRONMENT = {"DJANGO_SETTINGS_MODULE": "broker.settings", "PYTHONUNBUFFERED": "1"}
 FIRST_OPERATORS = (
