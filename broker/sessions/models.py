@@ -43,6 +43,9 @@ class Session(models.Model):
 class Participant(models.Model):
     """An application that takes part in a session. The id is the `sid` that this application sees."""
 
+    PERSISTENT: ClassVar = {"format": "persistent"}
+    """A `name_id` that stands for the persistent one, where the application speaks OpenID Connect besides."""
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="participants")
     application = models.ForeignKey("registry.Application", on_delete=models.PROTECT, related_name="+")

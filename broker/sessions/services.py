@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -147,10 +148,17 @@ def join(
         session=session, application=application, defaults=values
     )
     if not has_joined:
-        # What joined over SAML first, and now by its OpenID face, is told of the end by both.
-        joins = {"client": client} if client is not None and client.pk != participant.client_id else {}
-        Participant.objects.filter(pk=participant.pk).update(last_used_at=now, **joins)
+        Participant.objects.filter(pk=participant.pk).update(last_used_at=now, **_by_openid(participant, client))
     return participant
+
+
+def _by_openid(participant: Participant, client: Client | None) -> dict[str, Any]:
+    """What changes when this client is new to the participant. One that joined over SAML is told of the end by both."""
+    if client is None or client.pk == participant.client_id:
+        return {}
+    if participant.client_id is None and not participant.name_id:
+        return {"client": client, "name_id": Participant.PERSISTENT}
+    return {"client": client}
 
 
 def keep_name_id(participant: Participant, name_id: Mapping[str, str]) -> None:

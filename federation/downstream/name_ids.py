@@ -71,7 +71,7 @@ def name_id_of(person: Person, face: ServiceProvider, *, kind: str, participant:
 
 def told_name_id(participant: Participant, face: ServiceProvider) -> NameID:
     """The person's NameID as this application was told it in this session."""
-    if participant.name_id:
+    if participant.name_id not in ({}, Participant.PERSISTENT):
         return NameID(**participant.name_id)
     if participant.transient_name:
         return NameID(participant.transient_name, NAME_ID_TRANSIENT, entity_id(), face.entity_id)
