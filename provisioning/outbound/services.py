@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from broker import limits
 from broker.actors import Actor
-from broker.delivery.models import Priority
 from broker.delivery.enqueueing import NewDelivery, enqueue
+from broker.delivery.models import Priority
 from broker.directory.models import Group, Person
 from broker.events.models import Event
 from provisioning.outbound.models import RemoteAccount, RemoteGroup, Target
