@@ -303,6 +303,8 @@ DIRECTORY_CHUNK = 500
 """People that one transaction changes, and whom one event names."""
 AUTHORITY_SOURCES = 20
 """Sources that one rule of authority names."""
+AUTHORITY_AHEAD = timedelta(days=366)
+"""How far ahead a rule of authority may be dated."""
 AUTHORITY_SAMPLES = 20
 """People whom a simulation of a rule shows."""
 
@@ -436,6 +438,10 @@ RUN_SLICE = timedelta(seconds=20)
 """How long one task works on a run before it makes room for others; its next page is another task's."""
 RUN_RESTARTS = 1
 """How often a run begins anew because its place among the pages was no longer known."""
+RUN_PAGE_FAILURES = 3
+"""How often in a row a page may fail in a way that passes before its run ends as incomplete."""
+RUN_WAIT = timedelta(seconds=2)
+"""As long a task waits for a target that asks it to; for longer the run is laid aside."""
 RUN_REJECTED = 100
 """Records that were not understood of which a run keeps the ids and reasons."""
 RECONCILE_INTERVAL = timedelta(hours=24)

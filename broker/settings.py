@@ -253,6 +253,13 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": limits.LOGOUT_MISSED_WITHIN / 3,
         "options": {"expires": 60},
     },
+    "end-orphaned-sessions": {
+        "task": "federation.logout.tasks.end_orphaned",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
+    "reconcile-targets": {"task": "provisioning.planning.tasks.reconcile_due", "schedule": 60.0},
+    "forget-plans": {"task": "provisioning.planning.tasks.forget", "schedule": 3600.0},
     "prune-deliveries": {"task": "broker.delivery.tasks.prune", "schedule": 3600.0},
     "seal-events": {"task": "broker.events.tasks.seal_events", "schedule": limits.EVENT_SEAL_INTERVAL / 2},
     "rotate-keys": {"task": "broker.keys.tasks.rotate_keys", "schedule": 3600.0},
@@ -270,6 +277,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-decisions": {"task": "broker.access.tasks.forget", "schedule": 3600.0},
     "forget-login-requests": {"task": "federation.signon.tasks.forget", "schedule": 600.0},
     "forget-console": {"task": "broker.console.tasks.forget", "schedule": 3600.0},
+    "forget-scim-journal": {"task": "provisioning.inbound.tasks.forget", "schedule": 3600.0},
     "settle-leavers": {"task": "provisioning.leaver.tasks.settle", "schedule": 5.0, "options": {"expires": 10}},
     "forget-leavers": {"task": "provisioning.leaver.tasks.forget", "schedule": 86400.0},
     "prune-events": {"task": "broker.events.tasks.prune_events", "schedule": 86400.0},
@@ -379,6 +387,8 @@ DELIVERY_HANDLERS: dict[str, str] = {
     "logout.oidc": "federation.logout.deliver.OIDC",
     "logout.saml": "federation.logout.deliver.SAML",
 }
+# Names of groups that make operators: no source of people writes who is in them.
+PROTECTED_GROUPS = ["countersign-operators", "countersign-viewers"]
 CLAIMS_RELEASER = "federation.claims.release.release_claims"
 SUBJECT_TOKEN_VERIFIERS = {
     "urn:ietf:params:oauth:token-type:id_token": "federation.upstream.subject_tokens.verify_id_token",
@@ -401,6 +411,7 @@ APPROVAL_HANDLERS = {
     "flow": "broker.registry.flow_approval.HANDLER",
     "policy": "broker.access.activation.HANDLER",
     "import.closing": "provisioning.batch.release.HANDLER",
+    "provisioning.release": "provisioning.planning.releasing.HANDLER",
 }
 CONFIG_SECTIONS = [
     "broker.registry.config.organisations.SECTION",
@@ -419,6 +430,8 @@ CONFIG_KEYS = {
     ("identity_providers", "contexts"): "federation.claims.config.CONTEXTS",
     ("applications", "release"): "federation.claims.config.RELEASE",
 }
+# Functions that give gauges of their rooms at each scrape of /metrics.
+METRIC_READERS = ["provisioning.planning.gauges.read_gauges"]
 HEALTH_CHECKS = [
     "broker.operations.health.check_database",
     "broker.operations.health.check_migrations",
@@ -436,4 +449,5 @@ DOCTOR_CHECKS = [
     "broker.access.doctor.check_policies",
     "broker.console.doctor.check_operators",
     "provisioning.leaver.doctor.check_leavers",
+    "provisioning.planning.doctor.check_reconciliations",
 ]

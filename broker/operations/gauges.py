@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from broker import limits
@@ -16,6 +18,7 @@ def read_gauges() -> Iterable[Metric]:
     """All gauges. Without a database only the one that says so: the counters of the page are worth having then."""
     try:
         gauges = [_days_left(), _live_sessions(), *_book()]
+        gauges += [metric for reader in settings.METRIC_READERS for metric in import_string(reader)()]
     except DatabaseError:
         gauges = []
     answers = GaugeMetricFamily("countersign_database_up", "Whether the database answered this scrape", bool(gauges))

@@ -38,6 +38,7 @@ class Run(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
     lease = models.CharField(max_length=32, blank=True, help_text="of the process that works on it")
     lease_until = models.DateTimeField()
+    resume_at = models.DateTimeField(null=True, blank=True, help_text="the target asked us to wait until then")
     position = models.TextField(blank=True, help_text="where the next page begins, in the target's own words")
     pages = models.PositiveIntegerField(default=0)
     restarts = models.PositiveSmallIntegerField(default=0)
@@ -82,6 +83,7 @@ class Found(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["run", "remote_id"], name="planning_found_id"),
             models.Index(fields=["run", "user_name"], name="planning_found_name"),
+            models.Index(fields=["run", "person"], name="planning_found_owner", condition=Q(person__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -125,7 +127,8 @@ class Plan(models.Model):
     made_by = models.CharField(max_length=200)
     applied_at = models.DateTimeField(null=True, blank=True)
     applied_by = models.CharField(max_length=200, blank=True)
-    lease_until = models.DateTimeField(null=True, blank=True, help_text="of the process that applies it")
+    lease = models.CharField(max_length=32, blank=True, help_text="of the process that applies it")
+    lease_until = models.DateTimeField(null=True, blank=True)
     hold = models.CharField(max_length=100, blank=True, help_text="under which its destructive part waits")
 
     class Meta:
@@ -156,7 +159,7 @@ class Operation(models.Model):
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="operations", db_index=False)
     action = models.CharField(max_length=8, choices=Action.choices)
     person = models.ForeignKey("directory.Person", on_delete=models.CASCADE, null=True, related_name="+")
-    group = models.ForeignKey("directory.Group", on_delete=models.CASCADE, null=True, related_name="+")
+    group_uid = models.UUIDField(null=True, help_text="of a group, which outlives its row")
     remote_id = models.CharField(max_length=512, blank=True)
     title = models.CharField(max_length=512, help_text="the name under which the target knows it, or would")
     differences = models.JSONField(default=dict, help_text="{attribute: [as it is there, as it shall be]}")
@@ -185,6 +188,7 @@ class Drift(models.Model):
 
     class Repair(models.TextChoices):
         SENT = "sent", "sent again by us"
+        REFUSED = "refused", "refused by a second operator"
         HELD = "held", "waits for a second operator"
         NONE = "none", "not by us"
 
@@ -192,13 +196,17 @@ class Drift(models.Model):
     kind = models.CharField(max_length=8, choices=Kind.choices)
     key = models.CharField(max_length=600, help_text="person:<uuid>, group:<uuid> or remote:<id at the target>")
     person = models.ForeignKey("directory.Person", on_delete=models.CASCADE, null=True, related_name="+")
+    group_uid = models.UUIDField(null=True)
     remote_id = models.CharField(max_length=512, blank=True)
     title = models.CharField(max_length=512, help_text="the name under which the target knows it, or should")
+    touches = models.BooleanField(default=True, help_text="whether a repair would change anything there")
     differences = models.JSONField(default=dict)
+    weight = models.PositiveIntegerField(default=0, help_text="accounts that lose something by its repair")
     first_seen = models.DateTimeField()
     last_seen = models.DateTimeField()
     last_run = models.ForeignKey(Run, on_delete=models.SET_NULL, null=True, related_name="+")
     repair = models.CharField(max_length=8, choices=Repair.choices, default=Repair.NONE)
+    hold = models.CharField(max_length=100, blank=True, help_text="under which its repair waits, or waited")
     repair_asked_at = models.DateTimeField(null=True, blank=True)
     repaired_at = models.DateTimeField(null=True, blank=True, help_text="when a later read no longer showed it")
 
