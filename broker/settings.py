@@ -261,6 +261,7 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile-targets": {"task": "provisioning.planning.tasks.reconcile_due", "schedule": 60.0},
     "forget-plans": {"task": "provisioning.planning.tasks.forget", "schedule": 3600.0},
     "prune-deliveries": {"task": "broker.delivery.tasks.prune", "schedule": 3600.0},
+    "tend-authority": {"task": "broker.directory.tasks.tend_authority", "schedule": 30.0, "options": {"expires": 60}},
     "seal-events": {"task": "broker.events.tasks.seal_events", "schedule": limits.EVENT_SEAL_INTERVAL / 2},
     "rotate-keys": {"task": "broker.keys.tasks.rotate_keys", "schedule": 3600.0},
     "forget-remote-keys": {"task": "broker.keys.tasks.forget_remote_keys", "schedule": 86400.0},

@@ -80,12 +80,17 @@ def check_claims(claims: Claims) -> None:
         raise _too_large("attributes", limits.DIRECTORY_ATTRIBUTES, len(claims))
     total = 0
     for name, values in claims.items():
-        if name in ELSEWHERE or len(name) > limits.DIRECTORY_ATTRIBUTE_CHARS or not _NAME.fullmatch(name):
-            raise BrokerError("authority.attribute", expected="the name of an attribute", actual=name[:100])
+        check_name(name)
         check_values(name, values)
         total += sum(len(value) for value in values)
     if total > limits.DIRECTORY_CHARS:
         raise _too_large("characters in all", limits.DIRECTORY_CHARS, total)
+
+
+def check_name(name: str) -> None:
+    """Raise BrokerError("authority.attribute") unless something of a person can be kept under this name."""
+    if name in ELSEWHERE or len(name) > limits.DIRECTORY_ATTRIBUTE_CHARS or not _NAME.fullmatch(name):
+        raise BrokerError("authority.attribute", expected="the name of an attribute", actual=name[:100])
 
 
 def check_values(name: str, values: Sequence[str]) -> None:

@@ -164,8 +164,9 @@ def explain_person(person: Person) -> list[Explanation]:
 
 
 def _is_news(revision: Revision) -> bool:
-    """Whether the source says anything that is not in the provenance yet, or an identifier may be free by now."""
+    """Whether the source says anything that is not in the provenance or the conflicts yet, or may be by now."""
     provenance = revision.person.provenance
+    order_of = orders_at(timezone.now())
     for name, statement in revision.statements.items():
         told = provenance.get(name, {}).get(revision.source)
         if told is None:
@@ -173,6 +174,11 @@ def _is_news(revision: Revision) -> bool:
                 return True
         elif tuple(told["values"]) != statement.values or told.get("gone") or told.get("conflict") == TAKEN:
             return True
+        elif "conflict" not in told:
+            # What lost without being in conflict with what was in force then is one when it is said again.
+            winner = find_winner(name, provenance[name], order_of(name))
+            if winner is not None and provenance[name][winner]["values"] != told["values"]:
+                return True
     return False
 
 

@@ -7,22 +7,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from broker import limits
 from broker.actors import Actor
 from broker.directory.attributes import has_room_for, is_writable
 from broker.directory.models import Group, Membership, Person
-from broker.directory.sources import Source
+from broker.directory.sources import Source, SourceKind
 from broker.errors import BrokerError
 from broker.events import catalogue
 from broker.events.services import record
 from broker.registry.cache import raise_version
 
 ROWS_PER_STATEMENT = 5_000
+OLD_GROUPS_PER_RUN = 1_000
 Item = TypeVar("Item")
 
 
@@ -126,6 +128,18 @@ def remove_members(group: Group, person_ids: Iterable[UUID], *, actor: Actor) ->
     held = _hold(group)
     present = _present(held, list(dict.fromkeys(person_ids)))
     return _change(held, added=[], removed=sorted(present), unknown=[], actor=actor)
+
+
+def name_old_groups() -> int:
+    """Give groups that the version of before wrote meanwhile their uid and source. Returns how many there were."""
+    waiting = Group.objects.filter(Q(uid=None) | Q(source="", identity_provider__isnull=False))
+    rows = list(waiting.select_related("identity_provider").order_by("pk")[:OLD_GROUPS_PER_RUN])
+    for row in rows:
+        row.uid = row.uid or uuid4()
+        if row.identity_provider is not None:
+            row.source = str(Source(SourceKind.IDP, row.identity_provider.slug))
+    Group.objects.bulk_update(rows, ["uid", "source"])
+    return len(rows)
 
 
 def _change(

@@ -50,7 +50,7 @@ class Revision:
     person: Person
     source: str = ""
     statements: Mapping[str, Statement] = field(default_factory=dict)
-    looked_at: Iterable[str] = ()
+    looked_at: Sequence[str] = ()
     changed: dict[str, Values] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
     conflicts: dict[str, str] = field(default_factory=dict)
@@ -78,6 +78,8 @@ def revise(
     nothing is written. Raises BrokerError("authority.identifier_taken") then.
     """
     ordered = sorted(revisions, key=lambda revision: revision.person.pk)
+    if len({revision.person.pk for revision in ordered}) < len(ordered):
+        raise ValueError("each person once: the second word would be written over the first")
     for _ in range(TRIES):
         try:
             with transaction.atomic():
