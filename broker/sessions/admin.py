@@ -6,11 +6,14 @@ from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 
 from broker import limits
 from broker.actors import ActorKind
+from broker.delivery.models import Delivery
 from broker.http import actor_from
 from broker.sessions.models import Participant, Session
 from broker.sessions.services import end_session
@@ -34,19 +37,47 @@ class LiveFilter(admin.SimpleListFilter):
 
 
 class ParticipantInline(TabularInline):
-    """The applications that take part."""
+    """The applications that take part, and what the ledger knows of telling them of the end."""
 
     model = Participant
-    fields = ("application", "client", "joined_at", "last_used_at")
+    fields = ("application", "client", "joined_at", "last_used_at", "told")
+    readonly_fields = ("told",)
     extra = 0
     hide_title = True
     can_delete = False
+
+    @admin.display(description="told of the end (UTC)")
+    def told(self, participant: Participant) -> SafeString | str:
+        """Each row of the ledger with its state and time. Without any the application cannot be told, or knows."""
+        rows = Delivery.objects.filter(reference=participant.reference).order_by("pk")
+        if rows:
+            return format_html_join(SafeString("<br>"), '<span class="{}">{}</span>', map(_as_told, rows))
+        session, now = participant.session, timezone.now()
+        if session.ended_at is None:
+            is_live = session.is_live(now=now, idle_since=now - limits.SESSION_IDLE)
+            return "the session goes on" if is_live else "not told: the session ran out, nobody ended it"
+        if now - session.ended_at < limits.LOGOUT_MISSED_WITHIN:
+            return "not told yet"
+        return "cannot be told: it names no address for it"
 
     def has_add_permission(self, request: HttpRequest, obj: Any) -> bool:
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def _as_told(row: Delivery) -> tuple[str, str]:
+    """A class and a text: how far this row is."""
+    match row.state:
+        case Delivery.State.CONFIRMED:
+            return "", f"acknowledged {row.settled_at:%Y-%m-%d %H:%M:%S}"
+        case Delivery.State.DEAD | Delivery.State.SKIPPED:
+            return "cs-bad", f"not acknowledged ({row.reason})"
+        case Delivery.State.SUPERSEDED:
+            return "", "told by a later message"
+    reason = f", last answer {row.reason}" if row.reason else ""
+    return "", f"waiting since {row.created_at:%Y-%m-%d %H:%M:%S}{reason}"
 
 
 @admin.register(Session)

@@ -1,10 +1,17 @@
 """Sessions in the console: read by all, ended by operators, never with what opens them."""
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client as Browser
+from django.utils import timezone
 
+from broker import limits
+from broker.actors import SYSTEM
+from broker.delivery.models import Delivery
 from broker.events.models import Event
 from broker.sessions.models import Session
+from broker.sessions.services import end_session
 from tests.broker.console.conftest import console, make_operator, sign_in, viewer_console
 from tests.factories import make_participant, make_session
 
@@ -37,3 +44,46 @@ def test_an_operator_ends_a_session_and_a_viewer_does_not(console: Browser, view
     console.post("/admin/sso_sessions/session/", form)
     assert Session.objects.get().ended_at is not None
     assert Event.objects.get(type="session.ended").actor_id == "ada@acme.example"
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("confirmed", "acknowledged 2026-11-23 12:00:00"),
+        ("dead", "not acknowledged (logout.refused)"),
+        ("skipped", "not acknowledged (logout.refused)"),
+        ("retrying", "waiting since 2026-11-23 11:00:00, last answer logout.refused"),
+    ],
+)
+def test_each_application_is_shown_with_what_the_ledger_knows_of_telling_it(console: Browser, state, words) -> None:
+    participant = make_participant()
+    end_session(participant.session, reason="operator", actor=SYSTEM)
+    noon = timezone.now().replace(year=2026, month=11, day=23, hour=12, minute=0, second=0)
+    is_over = state != "retrying"
+    Delivery.objects.create(
+        kind="logout.oidc",
+        lane="client:x",
+        subject="session:x",
+        reference=participant.reference,
+        state=state,
+        reason="logout.refused",
+        due_at=noon,
+        created_at=noon - timedelta(hours=1),
+        settled_at=noon if is_over else None,
+    )
+    assert words in console.get(f"/admin/sso_sessions/session/{participant.session_id}/change/").content.decode()
+
+
+def test_who_is_not_told_is_named_with_the_reason(console: Browser) -> None:
+    participant = make_participant()
+
+    def page() -> str:
+        return console.get(f"/admin/sso_sessions/session/{participant.session_id}/change/").content.decode()
+
+    assert "the session goes on" in page()
+    Session.objects.update(expires_at=timezone.now())
+    assert "the session ran out, nobody ended it" in page()
+    end_session(participant.session, reason="operator", actor=SYSTEM)
+    assert "not told yet" in page()
+    Session.objects.update(ended_at=timezone.now() - limits.LOGOUT_MISSED_WITHIN)
+    assert "cannot be told: it names no address for it" in page()
