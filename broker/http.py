@@ -1,6 +1,7 @@
 """What every request meets: its trace id, its limits, its actor; and how answers are marked."""
 
 import ipaddress
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, cast
@@ -25,6 +26,7 @@ CONTENT_LENGTH_DIGITS = 18
 BODY_BYTES = {
     "/saml/": limits.SAML_POST_BYTES,
     "/access/": limits.ACCESS_BODY_BYTES,
+    "/scim/v2": sys.maxsize,  # which refuses by limits.SCIM_BODY_BYTES in SCIM's own words, before it reads anything
     "/admin/login/": limits.FORM_BYTES,
     "/admin/": limits.CONSOLE_POST_BYTES,
 }

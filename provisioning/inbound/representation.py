@@ -1,0 +1,105 @@
+"""Users and Groups as they are answered, put together by hand from what is stored: no model is built to be read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from broker.directory.models import Membership
+from provisioning.inbound.models import GroupRecord, Record, ScimSource
+from provisioning.scim.mapping import GROUP_SCHEMA
+
+Groups = Mapping[UUID, Sequence[tuple[UUID, str]]]
+"""{person: [(uid of the group, its name)]}"""
+
+
+def show_record(record: Record, *, base_url: str, groups: Sequence[tuple[UUID, str]]) -> dict[str, Any]:
+    """The User that a source told of, with the groups of the same source."""
+    identifier = str(record.person_id)
+    document = record.document
+    shown: dict[str, Any] = {"schemas": document["schemas"], "id": identifier}
+    shown.update(document)
+    if groups:
+        shown["groups"] = [
+            {"value": str(uid), "$ref": f"{base_url}/Groups/{uid}", "display": name, "type": "direct"}
+            for uid, name in groups
+        ]
+    shown["meta"] = meta_of("User", record, f"{base_url}/Users/{identifier}")
+    return shown
+
+
+def show_group(group: GroupRecord, *, base_url: str, members: Iterable[tuple[UUID, str]] | None) -> dict[str, Any]:
+    """The Group that a source told of. None: its members were not asked for."""
+    identifier = str(group.uid)
+    shown: dict[str, Any] = {"schemas": [GROUP_SCHEMA], "id": identifier, "displayName": group.display}
+    if group.external_id:
+        shown["externalId"] = group.external_id
+    if members is not None:
+        shown["members"] = [
+            {"value": str(person), "$ref": f"{base_url}/Users/{person}", "display": display, "type": "User"}
+            for person, display in members
+        ]
+    shown["meta"] = meta_of("Group", group, f"{base_url}/Groups/{identifier}")
+    return shown
+
+
+def meta_of(name: str, row: Record | GroupRecord, location: str) -> dict[str, Any]:
+    """RFC 7643 section 3.1."""
+    return {
+        "resourceType": name,
+        "created": written(row.created_at),
+        "lastModified": written(row.changed_at),
+        "location": location,
+        "version": version_of(row),
+    }
+
+
+def version_of(row: Record | GroupRecord) -> str:
+    """The weak entity tag (RFC 7644 section 3.14)."""
+    return f'W/"{row.version}"'
+
+
+def written(moment: datetime) -> str:
+    """As SCIM's dateTime."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def groups_of(source: ScimSource, people: Sequence[UUID]) -> Groups:
+    """The groups of these people that the source tells of, by name: one statement."""
+    rows = (
+        Membership.objects.filter(person__in=people, group__scim_record__source=source)
+        .order_by("group__scim_record__display_name")
+        .values_list("person_id", "group__scim_record__uid", "group__scim_record__display")
+    )
+    found: dict[UUID, list[tuple[UUID, str]]] = {}
+    for person, uid, display in rows:
+        found.setdefault(person, []).append((uid, display))
+    return found
+
+
+def members_of(group: GroupRecord) -> list[tuple[UUID, str]]:
+    """Who is in the group, as far as its source knows them, in the order of ids: one statement."""
+    rows = (
+        Record.objects.filter(source=group.source_id, deleted_at=None, person__memberships__group=group.group_id)
+        .order_by("person_id")
+        .values_list("person_id", "display")
+    )
+    return list(rows)
+
+
+def members_of_many(groups: Sequence[GroupRecord]) -> dict[int, list[tuple[UUID, str]]]:
+    """{row of the directory's group: its members}, in one statement."""
+    if not groups:
+        return {}
+    rows = (
+        Record.objects.filter(
+            source=groups[0].source_id, deleted_at=None, person__memberships__group__in=[one.group_id for one in groups]
+        )
+        .order_by("person_id")
+        .values_list("person__memberships__group", "person_id", "display")
+    )
+    found: dict[int, list[tuple[UUID, str]]] = {one.group_id: [] for one in groups}
+    for group, person, display in rows:
+        if group in found:
+            found[group].append((person, display))
+    return found
