@@ -94,6 +94,7 @@ def _serve(log: Path) -> None:
     django.setup()
     hurry_beat()
     _import_all()
+    os.environ["CELERY_SKIP_CHECKS"] = "true"  # Django's checks of the settings, a second time in each life
     _say(READY)
     for line in sys.stdin:
         command, _, rest = line.strip().partition(" ")

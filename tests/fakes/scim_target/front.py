@@ -26,6 +26,7 @@ ROOT = "/scim/v2"
 CONTROL = ("/faults", "/acts", "/requests", "/counts", "/state", "/oauth/token")
 REMEMBERED_REQUESTS = 100_000
 CHANGING = ("POST", "PUT", "PATCH", "DELETE")
+_EXTERNAL_ID = re.compile(rb'externalId"?\s*(?:eq|:)\s*"([^"]+)"')
 _BY_EXTERNAL_ID = re.compile(r"\bexternalId\b", re.IGNORECASE)
 
 
@@ -72,7 +73,17 @@ class Front:
         """Note the request. What keeps it from its honest answer, if anything does."""
         self.asked += 1
         ask.number = self.asked
-        entry = {"n": self.asked, "at": time.time(), "method": ask.method, "url": url, "status": 0, "fault": ""}
+        entry = {
+            "n": self.asked,
+            "at": time.time(),
+            "method": ask.method,
+            "url": url,
+            "who": [*_EXTERNAL_ID.findall(ask.body), *_EXTERNAL_ID.findall(ask.query.get("filter", "").encode())],
+            "status": 0,
+            "fault": "",
+            "done": 0.0,
+        }
+        entry["who"] = [one.decode() for one in entry["who"]]
         self.requests.append(entry)
         for fault in self.faults:
             if fault.fits(ask.method, url):
@@ -334,7 +345,7 @@ class Connection(asyncio.Protocol):
                     return
                 self._transport.write(bytes([byte]))
                 await asyncio.sleep(1 / fault.rate)
-            entry["status"] = answer.status
+            entry["status"], entry["done"] = answer.status, time.time()
         elif fault.fault == "cut":
             raw = _raw(answer)
             self._transport.write(raw[: len(raw) - max(1, len(answer.body) // 2)])
@@ -348,7 +359,7 @@ class Connection(asyncio.Protocol):
 
     def _send(self, answer: Answer, entry: dict[str, Any] | None = None) -> None:
         if entry is not None:
-            entry["status"] = answer.status
+            entry["status"], entry["done"] = answer.status, time.time()
         if not self._transport.is_closing():
             self._transport.write(_raw(answer))
 

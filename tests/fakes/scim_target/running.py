@@ -113,7 +113,10 @@ class ScimTarget:
         return self._tell("POST", "/acts", {"act": act, **options})
 
     def requests(self, *, since: int = 0) -> list[dict[str, Any]]:
-        """[{n, at, method, url, status, fault}]; status 0 was never answered."""
+        """[{n, at, method, url, who, status, fault, done}]; status 0 was never answered, at or before now.
+
+        `who` are the externalIds that the body or the filter names, `at` and `done` seconds since the epoch.
+        """
         return self._tell("GET", f"/requests?since={quote(str(since))}")  # type: ignore[no-any-return]
 
     def counts(self) -> dict[str, Any]:
