@@ -88,7 +88,7 @@ class OwnershipDoor:
                     case, self.kind, f"{name}:{row.pk}", owned.title(row), within=limits.LEAVER_OWNER_DEADLINE
                 )
                 item.code = Item.Code.OWNER_NEEDED
-                item.evidence = {"owner": row.owner, "subject": subject_of(name, owned.key(row))[1]}
+                item.evidence = {"owner": owner_of(row), "subject": subject_of(name, owned.key(row))[1]}
                 found.append(item)
         return found
 
@@ -111,11 +111,16 @@ class OwnershipDoor:
                     evidence = {"was_owned_by": item.evidence["owner"], "subject": subject}
                     settle_by_evidence(item, Item.Code.RETIRED, evidence, now=now, event=event)
                     continue
-                owner = str(row.owner)
+                owner = owner_of(row)
                 if owner.lower() != item.evidence["owner"].lower():
                     event = last_events(name, [subject], catalogue.PARTY_CHANGED.name).get(subject)
                     evidence = {"owner": owner, "subject": subject}
                     settle_by_evidence(item, Item.Code.OWNER_CHANGED, evidence, now=now, event=event)
+
+
+def owner_of(row: Any) -> str:
+    """The address in the column that every kind has."""
+    return str(row.owner)
 
 
 def name_new_owner(item: Item, owner: str, *, actor: Actor) -> None:

@@ -381,7 +381,7 @@ class Verification:
                 self.wrong(f"the certificate claims {name} {certificate[name]}; its items show {tally[name]}")
         if certificate["statement"] != statement_of(tally):
             self.wrong(f"the certificate claims: {certificate['statement']!r}; its items show: {statement_of(tally)!r}")
-        return certificate["state"]
+        return str(certificate["state"])
 
     # --- Within the export ------------------------------------------------------------------------------------------
     def _own_events(self) -> list[dict[str, Any]]:
