@@ -368,6 +368,8 @@ PROTECTED_RESOURCES = {
         "grants.read": "Read what was granted to whom",
         "grants.revoke": "Revoke what was granted",
         "decisions.read": "Read what was decided",
+        "people.read": "Read people, what every source says of them, and conflicts",
+        "people.write": "Resolve conflicts, and change which source speaks for an attribute",
         "leavers.read": "Read leavers' cases, and export their certificates",
     },
 }
@@ -421,10 +423,12 @@ CONFIG_SECTIONS = [
     "broker.registry.config.resources.SECTION",
     "broker.registry.config.clients.SECTION",
     "broker.registry.config.flows.SECTION",
+    "broker.directory.authority_config.SECTION",
     "broker.access.points_config.SECTION",
     "broker.access.policies_config.SECTION",
     "broker.notify.config.SECTION",
     "provisioning.batch.config.SECTION",
+    "provisioning.inbound.config.SECTION",
 ]
 CONFIG_KEYS = {
     ("identity_providers", "claims"): "federation.claims.config.CLAIMS",
@@ -450,5 +454,6 @@ DOCTOR_CHECKS = [
     "broker.access.doctor.check_policies",
     "broker.console.doctor.check_operators",
     "provisioning.leaver.doctor.check_leavers",
+    "provisioning.inbound.doctor.check_sources",
     "provisioning.planning.doctor.check_reconciliations",
 ]

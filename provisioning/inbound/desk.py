@@ -36,6 +36,7 @@ from broker import crypto
 from provisioning.inbound import description
 from provisioning.inbound.bodies import Body
 from provisioning.inbound.errors import code_in, told
+from provisioning.inbound.filters import as_identifier
 from provisioning.inbound.group_changes import change_of_document, change_of_patch
 from provisioning.inbound.journal import Asked, Journal
 from provisioning.inbound.models import GroupRecord, Record, ScimSource
@@ -207,7 +208,8 @@ class Desk(ScimHandler):
         """One operation, and its entry in the journal."""
         operation = plan.operation(step)
         steps = (operation.path or "").strip("/").split("/")
-        asked = Asked(str(operation.method or ""), steps[0], steps[-1] if len(steps) > 1 else "")
+        subject = steps[-1] if as_identifier(steps[-1]) else ""
+        asked = Asked(str(operation.method or ""), steps[0], subject)
         self.journal.begin(replace(asked, place=step.index + 1, sent=self.body.part(step.index)))
         fault = self.body.faults.get(step.index)
         if fault is None:

@@ -28,7 +28,7 @@ from broker.traces.bounded import may_be_written
 from provisioning.inbound.bodies import Body, read_body
 from provisioning.inbound.desk import UNKNOWN_HEADER, Desk, as_json
 from provisioning.inbound.errors import Told, told
-from provisioning.inbound.filters import check_length
+from provisioning.inbound.filters import as_identifier, check_length
 from provisioning.inbound.journal import IGNORED, READS, Asked, Journal
 from provisioning.inbound.tokens import find_caller, uses
 
@@ -37,7 +37,6 @@ BASE = "/scim/v2"
 BUDGET = Budget("scim", limits.SCIM_REQUESTS)
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 CHALLENGE = 'Bearer realm="SCIM"'
-_DISCOVERY = frozenset({"ServiceProviderConfig", "ResourceTypes", "Schemas"})
 
 
 @csrf_exempt
@@ -127,7 +126,8 @@ def _asked(request: HttpRequest, path: str, sent: Any) -> Asked:
     method = str(request.method)
     if steps[-1] == ".search":
         method = "SEARCH"
-    subject = steps[1] if len(steps) > 1 and steps[1] != ".search" and steps[0] not in _DISCOVERY else ""
+    # Whatever else is asked for may name a person.
+    subject = steps[1] if len(steps) > 1 and as_identifier(steps[1]) else ""
     return Asked(method, steps[0], subject, sent=sent or dict(request.GET.items()))
 
 

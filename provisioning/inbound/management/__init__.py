@@ -1,0 +1,1 @@
+"""What sources of people need of a terminal."""
