@@ -14,6 +14,7 @@ from typing import Any
 
 from demo.addresses import Addresses
 from demo.id_token import CHECKED
+from demo.logout_token import Leaving, LogoutRefused
 from demo.look import Look
 from demo.relying_party import RelyingParty, Started, Tokens
 from demo.sign_on_failed import SignOnFailed
@@ -21,6 +22,7 @@ from demo.web import Answer, Page, Request, Site, Store, redirect, serve
 
 PROMPTS = {"fresh": "login", "silent": "none", "other": "select_account"}
 SECOND_FACTOR = "https://refeds.org/profile/mfa"
+BACKCHANNEL_PATH = "/backchannel-logout"
 TIMES = ("auth_time", "exp", "iat", "nbf", "updated_at")
 
 
@@ -54,6 +56,10 @@ class Application:
         self.start_cookie = f"acme-{business.client_id}-start"
         self.sessions: Store[Tokens] = Store()
         self.started: Store[Started] = Store()
+        self.logouts: Store[bool] = Store()
+        """IDs of logout tokens: each counts once."""
+        self.ended: Store[datetime] = Store()
+        """When the broker ended a browser's session, by the browser's handle."""
 
     def pages(self) -> dict[str, Page]:
         """Every page by method and path."""
@@ -65,15 +71,19 @@ class Application:
             "POST /sign-out": self.sign_out,
             "POST /sign-out-here": self.sign_out_here,
             "GET /signed-out": self.signed_out,
+            f"POST {BACKCHANNEL_PATH}": self.backchannel_logout,
             **self.look.files(),
         }
 
     def home(self, request: Request) -> Answer:
         """What we know of who is here."""
-        tokens = self.sessions.find(request.cookies.get(self.session_cookie, ""))
+        handle = request.cookies.get(self.session_cookie, "")
+        tokens = self.sessions.find(handle)
         if tokens is None:
+            ended = self.ended.find(handle)
+            notice = f'<p class="notice">Countersign ended your session at {ended:%H:%M:%S} UTC.</p>' if ended else ""
             content = (
-                f"<h1>Welcome to {escape(self.look.name)}</h1><p>{escape(self.business.purpose)}</p>"
+                f"{notice}<h1>Welcome to {escape(self.look.name)}</h1><p>{escape(self.business.purpose)}</p>"
                 '<div class="buttons"><a class="button main" href="/sign-on">Sign on</a>'
                 '<a class="button" href="/sign-on?how=silent">Sign on silently</a></div>'
                 '<p class="hint">Silently asks with prompt=none, which works only while you are signed on at the'
@@ -122,6 +132,21 @@ class Application:
         )
         return self.look.page("Signed out", content)
 
+    def backchannel_logout(self, request: Request) -> Answer:
+        """POST /backchannel-logout: the broker says, without any browser, that a session ended."""
+        try:
+            leaving = self.relying_party.read_logout(request.form.get("logout_token", ""))
+        except LogoutRefused as refused:
+            return _said(400, error="invalid_request", error_description=str(refused))
+        except SignOnFailed as failed:
+            return _said(503, error="temporarily_unavailable", error_description=failed.text)
+        if not self.logouts.add(leaving.token_id, True):
+            return _said(400, error="invalid_request", error_description="This logout token was used already.")
+        now = datetime.now(UTC)
+        for handle in self.sessions.take_where(lambda tokens: _is_leaving(tokens, leaving)):
+            self.ended.add(handle, now)
+        return _said(200)
+
     def on_fault(self, error: Exception) -> Answer:
         """Say what failed, with the broker's trace id where it gave one."""
         again = '<div class="buttons"><a class="button main" href="/">Back to the start</a></div>'
@@ -161,6 +186,16 @@ class Application:
             f" {'a' if tokens.refresh_token else 'no'} refresh token."
             f' Issuer: <a href="{escape(self.broker)}/">{escape(claims["iss"])}</a>.</p>'
         )
+
+
+def _is_leaving(tokens: Tokens, leaving: Leaving) -> bool:
+    """The one session where it is named, else each of the person's."""
+    name, value = ("sid", leaving.session) if leaving.session else ("sub", leaving.subject)
+    return bool(tokens.id_token_claims.get(name) == value)
+
+
+def _said(status: int, **words: str) -> Answer:
+    return Answer(json.dumps(words).encode() if words else b"", status=status, content_type="application/json")
 
 
 def _claims_table(claims: Mapping[str, Any], userinfo: Mapping[str, Any]) -> str:

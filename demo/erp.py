@@ -5,12 +5,14 @@ python -m demo.erp --base-port 8000 --folder var/demo
 
 import argparse
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
 from demo.addresses import Addresses
 from demo.keys import load_key_pair
 from demo.look import Look, rows
+from demo.saml_logout import REFUSED, SUCCESS, LogoutRefused, write_fault
 from demo.saml_metadata import write_service_provider
 from demo.saml_party import SAMLParty, Started
 from demo.saml_response import CHECKED, Told
@@ -23,6 +25,7 @@ SIGNING_KEY_FILE = "erp-signing.pem"
 ENCRYPTION_KEY_FILE = "erp-encryption.pem"
 METADATA_FILE = "erp-sp.xml"
 ACS_PATH = "/acs"
+SLO_PATH = "/slo"
 ARRIVED_PATH = "/arrived"
 SECOND_FACTOR = "https://refeds.org/profile/mfa"
 SESSION_COOKIE = "acme-erp-session"
@@ -35,6 +38,7 @@ def make_metadata(folder: Path, *, address: str) -> bytes:
     return write_service_provider(
         entity_id=ENTITY_ID,
         acs_url=f"{address}{ACS_PATH}",
+        slo_url=f"{address}{SLO_PATH}",
         signing_certificate=load_key_pair(folder / SIGNING_KEY_FILE, name="erp.acme.example").certificate,
         encryption_certificate=load_key_pair(folder / ENCRYPTION_KEY_FILE, name="erp.acme.example").certificate,
     )
@@ -45,8 +49,9 @@ def make_party(folder: Path, *, address: str, metadata_url: str) -> SAMLParty:
     return SAMLParty(
         entity_id=ENTITY_ID,
         acs_url=f"{address}{ACS_PATH}",
+        slo_url=f"{address}{SLO_PATH}",
         metadata_url=metadata_url,
-        signing_key=load_key_pair(folder / SIGNING_KEY_FILE, name="erp.acme.example").private,
+        signing_key=load_key_pair(folder / SIGNING_KEY_FILE, name="erp.acme.example"),
         encryption_key=load_key_pair(folder / ENCRYPTION_KEY_FILE, name="erp.acme.example").private,
     )
 
@@ -61,6 +66,8 @@ class ERP:
         self.sessions: Store[Told] = Store()
         self.started: Store[Started] = Store()
         self.answers: Store[Mapping[str, str]] = Store()
+        self.ended: Store[datetime] = Store()
+        """When the broker ended a browser's session, by the browser's handle."""
 
     def pages(self) -> dict[str, Page]:
         """Every page by method and path."""
@@ -71,16 +78,20 @@ class ERP:
             f"POST {ACS_PATH}": self.acs,
             f"GET {ARRIVED_PATH}": self.arrived,
             "POST /sign-out-here": self.sign_out_here,
+            f"POST {SLO_PATH}": self.slo,
             **LOOK.files(),
         }
 
     def home(self, request: Request) -> Answer:
         """What we know of who is here."""
-        told = self.sessions.find(request.cookies.get(SESSION_COOKIE, ""))
+        handle = request.cookies.get(SESSION_COOKIE, "")
+        told = self.sessions.find(handle)
         if told is not None:
             return LOOK.page("Signed on", self._signed_on(told))
+        ended = self.ended.find(handle)
+        notice = f'<p class="notice">Countersign ended your session at {ended:%H:%M:%S} UTC.</p>' if ended else ""
         content = (
-            "<h1>Welcome to Acme ERP</h1><p>Sign on to see your orders.</p>"
+            f"{notice}<h1>Welcome to Acme ERP</h1><p>Sign on to see your orders.</p>"
             '<div class="buttons"><a class="button main" href="/sign-on">Sign on</a>'
             '<a class="button" href="/sign-on?how=factor">Sign on with the second factor</a>'
             '<a class="button" href="/sign-on?how=silent">Sign on silently</a></div>'
@@ -115,6 +126,25 @@ class ERP:
         self.sessions.take(request.cookies.get(SESSION_COOKIE, ""))
         return redirect("/").with_cookie(SESSION_COOKIE, "")
 
+    def slo(self, request: Request) -> Answer:
+        """POST /slo: the broker says over SOAP, without any browser, that a session ended."""
+        try:
+            leaving = self.party.read_logout(request.body)
+        except LogoutRefused as refused:
+            if not refused.request_id:
+                return _envelope(write_fault(str(refused)), status=500)
+            return _envelope(self.party.answer_logout(refused.request_id, status=REFUSED))
+        except SignOnFailed as failed:
+            return _envelope(write_fault(failed.text), status=500)
+        now = datetime.now(UTC)
+        taken = self.sessions.take_where(
+            lambda told: (told.name_id["NameID"], told.session_index) == (leaving.name_id, leaving.session_index)
+        )
+        for handle in taken:
+            self.ended.add(handle, now)
+        # Who signed out here before is signed out: it is no news.
+        return _envelope(self.party.answer_logout(leaving.request_id, status=SUCCESS))
+
     def on_fault(self, error: Exception) -> Answer:
         """Say what failed, with the status where the broker gave one."""
         again = '<div class="buttons"><a class="button main" href="/">Back to the start</a></div>'
@@ -137,13 +167,18 @@ class ERP:
             f"<h1>Hello, {escape(name)}</h1>"
             '<div class="buttons"><a class="button" href="/sign-on?how=fresh">Sign on freshly</a>'
             '<a class="button" href="/sign-on?how=factor">Ask for the second factor</a>'
-            '<form method="post" action="/sign-out-here"><button>Sign out here only</button></form></div>'
+            '<form method="post" action="/sign-out-here"><button>Sign out here only</button></form>'
+            f'<a class="button main" href="{escape(self.broker)}/oauth/logout">Sign out</a></div>'
             f"<h2>What Countersign told us</h2>{rows(facts)}"
             f"<h2>Attributes</h2>{rows({name: ', '.join(values) for name, values in told.attributes.items()})}"
             f'<h2>What we checked in the answer</h2><ul class="checks">{checks}</ul>'
             f'<p class="soft">The session at <a href="{escape(self.broker)}/">the broker</a> is for all'
             " applications.</p>"
         )
+
+
+def _envelope(xml: bytes, *, status: int = 200) -> Answer:
+    return Answer(xml, status=status, content_type="text/xml; charset=utf-8")
 
 
 def main() -> None:

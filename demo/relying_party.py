@@ -14,6 +14,7 @@ from urllib.parse import quote_plus, urlencode
 
 from demo.fetching import ANSWER_BYTES, fetch_object
 from demo.id_token import Expectation, IDTokenRefused, verify_id_token
+from demo.logout_token import Leaving, LogoutExpectation, verify_logout_token
 from demo.sign_on_failed import SignOnFailed
 
 SCOPES = "openid profile email groups offline_access"
@@ -105,6 +106,12 @@ class RelyingParty:
         """Where to send the browser to sign out at the issuer (RP-Initiated Logout 1.0)."""
         parameters = {"id_token_hint": tokens.id_token, "post_logout_redirect_uri": self.signed_out_uri}
         return f"{self._endpoint('end_session_endpoint')}?{urlencode(parameters)}"
+
+    def read_logout(self, token: str) -> Leaving:
+        """Whose sessions end, by the issuer's word (Back-Channel Logout 1.0). Raises LogoutRefused, SignOnFailed."""
+        keys = _fetch_json(self._endpoint("jwks_uri")).get("keys", [])
+        expectation = LogoutExpectation(self.issuer, self.client_id, keys, datetime.now(UTC))
+        return verify_logout_token(token, expectation)
 
     def _obtain(self, form: dict[str, str], *, nonce: str | None, refresh_token: str, id_token: str) -> Tokens:
         # RFC 6749 2.3.1: both halves are form-encoded before they are joined.

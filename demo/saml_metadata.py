@@ -13,6 +13,7 @@ SAMLP = "urn:oasis:names:tc:SAML:2.0:protocol"
 SHIBMD = "urn:mace:shibboleth:metadata:1.0"
 REDIRECT = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
 POST = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
+SOAP = "urn:oasis:names:tc:SAML:2.0:bindings:SOAP"
 PERSISTENT = "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent"
 AES_256_GCM = "http://www.w3.org/2009/xmlenc11#aes256-gcm"
 RSA_OAEP = "http://www.w3.org/2001/04/xmlenc#rsa-oaep-mgf1p"
@@ -108,13 +109,15 @@ def write_identity_provider(*, entity_id: str, sso_url: str, certificate: bytes,
 
 
 def write_service_provider(
-    *, entity_id: str, acs_url: str, signing_certificate: bytes, encryption_certificate: bytes
+    *, entity_id: str, acs_url: str, slo_url: str, signing_certificate: bytes, encryption_certificate: bytes
 ) -> bytes:
-    """A service provider's own metadata: it signs its requests, and wants assertions signed and encrypted."""
+    """A service provider's own metadata: it signs its requests, wants assertions signed and encrypted, and takes
+    LogoutRequests by SOAP."""
     entity = md.EntityDescriptor(
         md.SPSSODescriptor(
             _key_descriptor(signing_certificate, use="signing"),
             _key_descriptor(encryption_certificate, AES_256_GCM, RSA_OAEP, use="encryption"),
+            md.SingleLogoutService(Binding=SOAP, Location=slo_url),
             md.NameIDFormat(PERSISTENT),
             md.AssertionConsumerService(Binding=POST, Location=acs_url, index="0", isDefault="true"),
             AuthnRequestsSigned="true",

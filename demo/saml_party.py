@@ -15,6 +15,9 @@ from lxml import etree
 from lxml.builder import ElementMaker
 
 from demo.fetching import fetch
+from demo.keys import KeyPair
+from demo.saml_logout import Expected as ExpectedLogout
+from demo.saml_logout import Leaving, read_logout_request, write_logout_response
 from demo.saml_metadata import PERSISTENT, POST, SAMLP, IdentityProviderEntity, read_identity_provider
 from demo.saml_request import RSA_SHA256, SAML
 from demo.saml_response import Expected, ResponseRefused, StatusRefused, Told, read_response
@@ -38,8 +41,9 @@ class SAMLParty:
 
     entity_id: str
     acs_url: str
+    slo_url: str
     metadata_url: str
-    signing_key: RSAPrivateKey = field(repr=False)
+    signing_key: KeyPair = field(repr=False)
     encryption_key: RSAPrivateKey = field(repr=False)
 
     def start(self, *, force: bool = False, passive: bool = False, context: str = "") -> tuple[Started, str]:
@@ -52,7 +56,9 @@ class SAMLParty:
         fields = {"SAMLRequest": message, "RelayState": started.relay_state, "SigAlg": RSA_SHA256}
         query = "&".join(f"{name}={quote(value, safe='')}" for name, value in fields.items())
         # Bindings 3.4.4.1: the signature is over these octets.
-        signature = base64.b64encode(self.signing_key.sign(query.encode(), PKCS1v15(), hashes.SHA256())).decode()
+        signature = base64.b64encode(
+            self.signing_key.private.sign(query.encode(), PKCS1v15(), hashes.SHA256())
+        ).decode()
         return started, f"{sso_url}?{query}&Signature={quote(signature, safe='')}"
 
     def finish(self, started: Started, form: Mapping[str, str]) -> Told:
@@ -73,6 +79,14 @@ class SAMLParty:
             raise SignOnFailed(str(refused), code=" / ".join(map(_short, refused.codes))) from refused
         except ResponseRefused as refused:
             raise SignOnFailed(f"The answer is not accepted. {refused}", code="response") from refused
+
+    def read_logout(self, envelope: bytes) -> Leaving:
+        """Whose session ends, by the broker's word. Raises LogoutRefused, SignOnFailed."""
+        return read_logout_request(envelope, ExpectedLogout(self._broker(), self.slo_url, datetime.now(UTC)))
+
+    def answer_logout(self, request_id: str, *, status: tuple[str, ...]) -> bytes:
+        """Our signed answer, in its envelope."""
+        return write_logout_response(issuer=self.entity_id, request_id=request_id, status=status, key=self.signing_key)
 
     def _request(self, started: Started, *, destination: str, force: bool, passive: bool, context: str) -> bytes:
         request = samlp.AuthnRequest(

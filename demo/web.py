@@ -31,6 +31,7 @@ class Request:
     form: Mapping[str, str]
     cookies: Mapping[str, str]
     authorization: str = ""
+    body: bytes = b""
 
     @property
     def query(self) -> dict[str, str]:
@@ -92,6 +93,14 @@ class Store(Generic[Value]):
         """The value, which is gone afterwards."""
         with self._lock:
             return self._values.pop(handle, None)
+
+    def take_where(self, is_wanted: Callable[[Value], bool]) -> list[str]:
+        """Take every value that is wanted. Returns their handles."""
+        with self._lock:
+            taken = [handle for handle, value in self._values.items() if is_wanted(value)]
+            for handle in taken:
+                del self._values[handle]
+        return taken
 
     def _make_room(self) -> None:
         while len(self._values) >= HELD_AT_MOST:
@@ -166,6 +175,7 @@ def read_request(environ: Mapping[str, Any]) -> Request:
         form=dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)),
         cookies={name: morsel.value for name, morsel in cookies.items()},
         authorization=environ.get("HTTP_AUTHORIZATION", ""),
+        body=body,
     )
 
 

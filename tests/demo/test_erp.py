@@ -16,6 +16,16 @@ from demo.saml_metadata import read_service_provider, write_identity_provider
 from demo.saml_request import AuthnRequest, read_authn_request
 from demo.web import Site
 from federation.saml.encrypting import EncryptionKey, choose_recipient
+from federation.saml.logout import (
+    REASON_USER,
+    Leaving,
+    LogoutExpectation,
+    LogoutNotDone,
+    VerifiedLogout,
+    make_request_id,
+    verify_logout_response,
+    write_logout_request,
+)
 from federation.saml.metadata import read_service_provider as read_as_the_broker_does
 from federation.saml.responses import Envelope, SignedOn, write_refusal, write_response
 from federation.saml.verified import NameID
@@ -163,4 +173,103 @@ def test_only_the_brokers_answer_may_come_from_another_site(browser: Browser, fo
 def test_the_broker_reads_the_metadata_as_it_is_meant(browser: Browser) -> None:
     read = read_as_the_broker_does(browser.get("/metadata").text.encode())
     assert read.entity_id == ENTITY_ID
-    assert list(read.oddities) == ["The address http://localhost:8005/acs is not https."]
+    assert list(read.oddities) == [f"The address {ADDRESS}/{path} is not https." for path in ("acs", "slo")]
+    assert read.soap_logout_url == f"{ADDRESS}/slo"
+
+
+# --- Told of the end of a session, over SOAP
+NAME = NameID("f81d", "urn:oasis:names:tc:SAML:2.0:nameid-format:persistent", ENTITY, ENTITY_ID)
+
+
+def logout_request(
+    *,
+    request_id: str = "_1",
+    now: datetime | None = None,
+    name_id: NameID = NAME,
+    signer: Any = SIGNER,
+    **changes: str,
+) -> bytes:
+    fields = {"issuer": ENTITY, "destination": f"{ADDRESS}/slo", "session_index": "_s", "reason": REASON_USER}
+    leaving = Leaving(name_id=name_id, **(fields | changes))
+    return write_logout_request(leaving, request_id=request_id, now=now or datetime.now(UTC), signer=signer)
+
+
+def tell(browser: Browser, envelope: bytes) -> Browser:
+    """The broker's own connection: no browser, no cookies."""
+    told = Browser(browser.site)
+    return told._ask("POST", "/slo", envelope, {"HTTP_COOKIE": ""})
+
+
+def judged(told: Browser, folder: Path, *, request_id: str) -> VerifiedLogout:
+    """The ERP's answer, as the broker verifies it."""
+    metadata = read_as_the_broker_does(make_metadata(folder, address=ADDRESS))
+    expectation = LogoutExpectation(
+        issuer=ENTITY_ID,
+        certificates=[one.der for one in metadata.signing_certificates],
+        request_id=request_id,
+        destination=f"{BROKER}/saml/idp/slo",
+    )
+    return verify_logout_response(told.text.encode(), expectation, trace=Collector())
+
+
+def test_the_broker_ends_the_session_and_believes_the_answer(browser: Browser, folder: Path) -> None:
+    answer(browser.get("/sign-on"), folder).follow()
+    assert "Hello, f81d" in browser.text
+    request_id = make_request_id()
+    told = tell(browser, logout_request(request_id=request_id))
+    assert (told.status, dict(told.headers)["Content-Type"]) == (200, "text/xml; charset=utf-8")
+    assert judged(told, folder, request_id=request_id).status_codes[0].endswith(":Success")
+    assert "Countersign ended your session at" in browser.get("/").text
+
+
+def test_who_signed_out_here_before_is_signed_out(browser: Browser, folder: Path) -> None:
+    assert judged(tell(browser, logout_request()), folder, request_id="_1")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"session_index": "_other"}, {"name_id": NameID("somebody", NAME.format)}],
+    ids=["another session", "another person"],
+)
+def test_another_session_goes_on(browser: Browser, folder: Path, changes: dict[str, Any]) -> None:
+    answer(browser.get("/sign-on"), folder)
+    tell(browser, logout_request(**changes))
+    assert "Hello, f81d" in browser.get("/").text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"issuer": "https://other.example"},
+        {"destination": "http://localhost:8005/other"},
+        {"now": datetime.now(UTC) - timedelta(minutes=10)},
+    ],
+    ids=["issuer", "destination", "old"],
+)
+def test_a_request_that_is_not_for_now_and_here_is_denied_with_a_signature(
+    browser: Browser, folder: Path, changes: dict[str, Any]
+) -> None:
+    answer(browser.get("/sign-on"), folder)
+    told = tell(browser, logout_request(**changes))
+    with pytest.raises(LogoutNotDone) as refused:
+        judged(told, folder, request_id="_1")
+    assert refused.value.status_codes[-1].endswith(":RequestDenied")
+    assert "Hello, f81d" in browser.get("/").text
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        b"",
+        b"<a/>",
+        b"<!DOCTYPE a><a/>",
+        logout_request(signer=SimpleNamespace(private_key=key_pair("thief").rsa, certificate=KEY.der)),
+        logout_request().replace(b"_s<", b"_t<"),
+    ],
+    ids=["nothing", "no envelope", "a document type", "another key", "altered"],
+)
+def test_what_the_broker_did_not_sign_ends_nothing(browser: Browser, folder: Path, envelope: bytes) -> None:
+    answer(browser.get("/sign-on"), folder)
+    told = tell(browser, envelope)
+    assert (told.status, "faultstring" in told.text) == (500, True)
+    assert "Hello, f81d" in browser.get("/").text
