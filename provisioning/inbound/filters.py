@@ -83,6 +83,7 @@ USER_COLUMNS: dict[str, Column] = {
     "displayname": Column("display_name", Kind.FOLDED),
     "name.givenname": Column("given_name", Kind.FOLDED),
     "name.familyname": Column("family_name", Kind.FOLDED),
+    "nickname": Column("nick_name", Kind.FOLDED),
     "title": Column("title", Kind.FOLDED),
     "usertype": Column("user_type", Kind.FOLDED),
     "active": Column("active", Kind.BOOLEAN),

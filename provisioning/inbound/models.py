@@ -97,6 +97,7 @@ class Record(models.Model):
     display_name = KeyField(max_length=KEY_CHARS, null=True, blank=True)
     given_name = KeyField(max_length=KEY_CHARS, null=True, blank=True)
     family_name = KeyField(max_length=KEY_CHARS, null=True, blank=True)
+    nick_name = KeyField(max_length=KEY_CHARS, null=True, blank=True)
     title = KeyField(max_length=KEY_CHARS, null=True, blank=True)
     user_type = KeyField(max_length=KEY_CHARS, null=True, blank=True)
     employee_number = KeyField(max_length=KEY_CHARS, null=True, blank=True)
@@ -132,6 +133,7 @@ class Record(models.Model):
                     "display_name",
                     "given_name",
                     "family_name",
+                    "nick_name",
                     "title",
                     "user_type",
                     "employee_number",

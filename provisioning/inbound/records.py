@@ -43,6 +43,7 @@ def columns_of(document: Mapping[str, Any]) -> dict[str, Any]:
         "display_name": key("displayName", document.get("displayName")),
         "given_name": key("name.givenName", name.get("givenName")),
         "family_name": key("name.familyName", name.get("familyName")),
+        "nick_name": key("nickName", document.get("nickName")),
         "title": key("title", document.get("title")),
         "user_type": key("userType", document.get("userType")),
         "employee_number": key("employeeNumber", extension.get("employeeNumber")),

@@ -56,7 +56,7 @@ class DirectoryStorage(ScimStorage):
             groups = () if to_write else groups_of(self.source, [record.person_id]).get(record.person_id, ())
             return self._resource(USER, show_record(record, base_url="", groups=groups))
         group = self.groups.find(resource_id, to_write=to_write)
-        members = members_of(group) if keeps_members(response_parameters) else None
+        members = members_of(group) if response_parameters is None or keeps_members(response_parameters) else None
         return self._resource("Group", show_group(group, base_url="", members=members))
 
     def search(
@@ -147,10 +147,8 @@ def document_of(resource: Resource[Any]) -> dict[str, Any]:
     return document
 
 
-def keeps_members(parameters: ResponseParameters[Any] | None) -> bool:
-    """Whether the answer shows a group's members. Without parameters it is about to be written: nobody looks."""
-    if parameters is None:
-        return False
+def keeps_members(parameters: ResponseParameters[Any]) -> bool:
+    """Whether the answer shows a group's members."""
     excluded = {str(path).lower().rpartition(":")[2] for path in parameters.excluded_attributes or ()}
     if parameters.attributes:
         return any(str(path).lower().rpartition(":")[2].startswith("members") for path in parameters.attributes)
