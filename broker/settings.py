@@ -436,7 +436,7 @@ CONFIG_KEYS = {
     ("applications", "release"): "federation.claims.config.RELEASE",
 }
 # Functions that give gauges of their rooms at each scrape of /metrics.
-METRIC_READERS = ["provisioning.planning.gauges.read_gauges"]
+METRIC_READERS = ["provisioning.planning.gauges.read_gauges", "provisioning.leaver.gauges.read_gauges"]
 HEALTH_CHECKS = [
     "broker.operations.health.check_database",
     "broker.operations.health.check_migrations",

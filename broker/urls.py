@@ -15,6 +15,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("federation.logout.urls")),  # /oauth/logout
     path("", include("provisioning.inbound.urls")),  # /scim/v2/…
+    path("", include("provisioning.leaver.urls")),  # /api/v1/leavers
     path("", include("broker.api.urls")),  # /api/v1/…, /api/schema
     path("", include("broker.keys.urls")),  # /oauth/jwks
     path("", include("broker.operations.urls")),  # /health/…, /metrics

@@ -1,0 +1,1 @@
+"""Commands of leavers, for `manage.py`. What they do is in the room."""
