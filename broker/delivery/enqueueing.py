@@ -57,6 +57,7 @@ def enqueue(kind: str, rows: Iterable[NewDelivery], *, actor: Actor, cause: Even
         raise LookupError(f"no handler carries deliveries of the kind {kind}")
     wanted: dict[tuple[str, str], NewDelivery] = {}
     for row in rows:
+        _check_payload(row.payload)
         key = (row.lane, row.subject)
         wanted[key] = _inherit(row, wanted[key]) if key in wanted else row
     keys = list(wanted)
@@ -143,6 +144,11 @@ def _find_older(kind: str, keys: Sequence[tuple[str, str]]) -> list[Delivery]:
     return [row for row in found if (row.lane, row.subject) in asked]
 
 
+def _check_payload(payload: Mapping[str, Any]) -> None:
+    if payload and len(json.dumps(dict(payload))) > limits.DELIVERY_PAYLOAD_BYTES:
+        raise ValueError(f"a payload of more than {limits.DELIVERY_PAYLOAD_BYTES} bytes")
+
+
 def _inherit(row: NewDelivery, older: NewDelivery | Delivery) -> NewDelivery:
     return replace(
         row,
@@ -153,16 +159,13 @@ def _inherit(row: NewDelivery, older: NewDelivery | Delivery) -> NewDelivery:
 
 
 def _row(kind: str, row: NewDelivery, *, now: datetime, actor: Actor, cause: Event | None) -> Delivery:
-    payload = dict(row.payload)
-    if len(json.dumps(payload)) > limits.DELIVERY_PAYLOAD_BYTES:
-        raise ValueError(f"a payload of more than {limits.DELIVERY_PAYLOAD_BYTES} bytes")
     return Delivery(
         kind=kind,
         lane=row.lane,
         subject=row.subject,
         reference=row.reference,
         title=row.title[:200],
-        payload=payload,
+        payload=dict(row.payload),
         priority=row.priority,
         must_arrive=row.must_arrive,
         hold=row.hold,

@@ -14,6 +14,7 @@ def _kinds(settings: Any) -> Iterator[None]:
         "letter": "tests.broker.delivery.handlers.HANDLER",
         "parcel": "tests.broker.delivery.handlers.OTHER",
     }
+    settings.EVENT_READERS = {}
     HANDLER.reset()
     OTHER.reset()
     yield

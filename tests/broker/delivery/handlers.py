@@ -36,3 +36,8 @@ def answering(outcome: Outcome) -> Script:
 
 HANDLER = Scripted()
 OTHER = Scripted()
+
+
+def script(what: Script) -> None:
+    """What the handler of letters does from now on."""
+    HANDLER.script = what
