@@ -292,7 +292,7 @@ DISCOVERY_OVERDUE = timedelta(hours=24)
 # People and what sources say of them
 DIRECTORY_ATTRIBUTES = 300
 """Attributes that one write names."""
-DIRECTORY_ATTRIBUTE_CHARS = 64
+DIRECTORY_ATTRIBUTE_CHARS = 128
 """The name of an attribute."""
 DIRECTORY_VALUES = 2_000
 """Values of one attribute."""

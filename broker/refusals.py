@@ -448,7 +448,7 @@ CATALOGUE: tuple[Refusal, ...] = (
         400,
         "This is no name of an attribute that can be kept.",
         _OPS,
-        "Use a name of at most 64 characters without spaces and control characters.",
+        "Use a name of at most 128 characters without spaces and control characters.",
     ),
     Refusal(
         "authority.value",

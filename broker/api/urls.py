@@ -1,6 +1,6 @@
 from django.urls import path
 
-from broker.api import clients, decisions, flows, grants, pages, resources
+from broker.api import authority, clients, conflicts, decisions, flows, grants, pages, people, resources
 
 urlpatterns = [
     path("api/v1/clients", clients.Clients.as_view(), name="api_clients"),
@@ -17,6 +17,14 @@ urlpatterns = [
     path("api/v1/grants/<uuid:grant_id>", grants.OneGrant.as_view(), name="api_grant"),
     path("api/v1/decisions", decisions.Decisions.as_view(), name="api_decisions"),
     path("api/v1/decisions/<uuid:decision_id>", decisions.OneDecision.as_view(), name="api_decision"),
+    path("api/v1/people", people.People.as_view(), name="api_people"),
+    path("api/v1/people/<uuid:person_id>", people.OnePerson.as_view(), name="api_person"),
+    path("api/v1/people/<uuid:person_id>/attributes", people.Attributes.as_view(), name="api_person_attributes"),
+    path("api/v1/conflicts", conflicts.Conflicts.as_view(), name="api_conflicts"),
+    path("api/v1/conflicts/<int:conflict_id>", conflicts.OneConflict.as_view(), name="api_conflict"),
+    path("api/v1/authority/simulation", authority.SimulatedRule.as_view(), name="api_authority_simulation"),
+    path("api/v1/authority/rules", authority.AuthorityRules.as_view(), name="api_authority_rules"),
+    path("api/v1/authority/rules/<int:rule_id>", authority.OneAuthorityRule.as_view(), name="api_authority_rule"),
     path("api/schema", pages.schema, name="api_schema"),
     path("api/docs", pages.docs, name="api_docs"),
 ]

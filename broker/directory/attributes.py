@@ -45,7 +45,8 @@ VOCABULARY = (
     "manager",
 )
 """What feeds and targets have in common. Logins may bring further claims."""
-SINGLE = frozenset(VOCABULARY) - {"phone_number"}
+SINGLE = frozenset({ACTIVE, *NAMES, *IDENTIFIERS})
+"""What has one value, in one line."""
 ELSEWHERE = frozenset({"groups"})
 """What is no attribute of a person."""
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")

@@ -173,7 +173,7 @@ class AuthorityRule(models.Model):
         APPLIED = "applied"
         WITHDRAWN = "withdrawn"
 
-    attribute = models.CharField(max_length=64)
+    attribute = models.CharField(max_length=128)
     sources = models.JSONField(default=list, help_text="kind:slug, or kind:* for all of a kind; empty: the usual order")
     valid_from = models.DateTimeField()
     state = models.CharField(max_length=16, choices=State.choices, default=State.SCHEDULED)
@@ -205,7 +205,7 @@ class Conflict(models.Model):
         ENDED = "ended"
 
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="conflicts")
-    attribute = models.CharField(max_length=64)
+    attribute = models.CharField(max_length=128)
     source = models.CharField(max_length=200)
     code = models.CharField(max_length=64, help_text="why it is not in force")
     values = models.JSONField(default=list)

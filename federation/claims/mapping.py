@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from broker.directory.attributes import has_room_for
+from broker.directory.attributes import has_room_for, is_writable
 from broker.registry.cache import parties
 from broker.registry.models import IdentityProvider
 from broker.statements import Parameter, Read
@@ -29,13 +29,13 @@ class MappedClaims:
     """The claims by name, and the attributes that no rule turned into one.
 
     `incomplete` are claims that are not among them since only a part was told: what is known of them stays.
-    `too_long` are those of which values were left out.
+    `left_out` are those of which values were left out: too long to be kept, or with control characters.
     """
 
     claims: Mapping[str, tuple[str, ...]]
     unmapped: tuple[str, ...]
     incomplete: tuple[str, ...]
-    too_long: tuple[str, ...]
+    left_out: tuple[str, ...]
 
 
 def map_claims(
@@ -55,21 +55,24 @@ def map_claims(
     own = own_mapping(identity_provider)
     used: set[str] = set()
     claims: dict[str, tuple[str, ...]] = {}
-    left_out: list[str] = []
+    in_part: list[str] = []
     for claim, names in {**NAMES_OF_CLAIM, **own}.items():
         present = [name for name in names if attributes.get(name) or name in incomplete]
         if present and present[0] in incomplete:
-            left_out.append(claim)
+            in_part.append(claim)
         elif present or claim in own or claim in GRANTING:
             claims[claim] = attributes[present[0]] if present else ()
         used.update(present)
     cleaned = {claim: _clean(values) for claim, values in claims.items()}
-    kept = {claim: tuple(value for value in cleaned[claim] if has_room_for(claim, value)) for claim in cleaned}
+    kept = {
+        claim: tuple(value for value in values if has_room_for(claim, value) and is_writable(claim, value))
+        for claim, values in cleaned.items()
+    }
     return MappedClaims(
         claims={claim: values[:1] if claim in SINGLE_VALUED else values for claim, values in kept.items()},
         unmapped=tuple(sorted(attributes.keys() - used)),
-        incomplete=tuple(left_out),
-        too_long=tuple(claim for claim in cleaned if kept[claim] != cleaned[claim]),
+        incomplete=tuple(in_part),
+        left_out=tuple(claim for claim in cleaned if kept[claim] != cleaned[claim]),
     )
 
 

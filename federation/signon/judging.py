@@ -50,8 +50,8 @@ def judge(
         attempt.trace.note(UNMAPPED_NOTE, names=", ".join(mapped.unmapped))
     if mapped.incomplete:
         attempt.trace.note("Told only in part, so left as they were.", claims=", ".join(mapped.incomplete))
-    if mapped.too_long:
-        attempt.trace.note("Values that are too long to be kept were left out.", claims=", ".join(mapped.too_long))
+    if mapped.left_out:
+        attempt.trace.note("Values that cannot be kept were left out.", claims=", ".join(mapped.left_out))
     claims = check_authority(identity_provider, mapped.claims, trace=attempt.trace)
     attempt.trace.note(CLAIMS_NOTE, **{name: ", ".join(values) for name, values in claims.items() if values})
     context = canonical(assertion.context, own_contexts(identity_provider))

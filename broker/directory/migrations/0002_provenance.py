@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
             name='AuthorityRule',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('attribute', models.CharField(max_length=64)),
+                ('attribute', models.CharField(max_length=128)),
                 ('sources', models.JSONField(default=list, help_text='kind:slug, or kind:* for all of a kind; empty: the usual order')),
                 ('valid_from', models.DateTimeField()),
                 ('state', models.CharField(choices=[('scheduled', 'Scheduled'), ('applying', 'Applying'), ('applied', 'Applied'), ('withdrawn', 'Withdrawn')], default='scheduled', max_length=16)),
@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
             name='Conflict',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('attribute', models.CharField(max_length=64)),
+                ('attribute', models.CharField(max_length=128)),
                 ('source', models.CharField(max_length=200)),
                 ('code', models.CharField(help_text='why it is not in force', max_length=64)),
                 ('values', models.JSONField(default=list)),

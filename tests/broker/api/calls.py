@@ -18,7 +18,16 @@ from broker.registry.registering.resources import register_own_resources
 from tests.factories import CLIENT_SECRET, make_flow, make_keys, make_service
 from tests.flows.stage import basic
 
-ALL = ("registry.read", "registry.write", "grants.read", "grants.revoke", "decisions.read")
+ALL = (
+    "registry.read",
+    "registry.write",
+    "grants.read",
+    "grants.revoke",
+    "decisions.read",
+    "people.read",
+    "people.write",
+    "leavers.read",
+)
 PROBLEM = "application/problem+json"
 COVERED: set[str] = set()
 """operationIds of which an answer was held against the document."""

@@ -6,6 +6,7 @@ from openapi_spec_validator import validate
 
 from broker.api import urls
 from broker.api.document import document
+from provisioning.leaver import urls as leaver_urls
 from tests.broker.api.calls import ALL
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +32,7 @@ def test_the_document_is_openapi_3_1_and_needs_no_token():
 def test_it_holds_every_method_of_every_address():
     served = {
         (pattern.name, method.lower())
-        for pattern in urls.urlpatterns
+        for pattern in (*urls.urlpatterns, *leaver_urls.urlpatterns)
         for method in getattr(getattr(pattern.callback, "cls", None), "scopes", {})
     }
     assert len(operations()) == len(served)

@@ -12,12 +12,15 @@ from broker.api.document import document
 from broker.approvals.services import request_approval
 from broker.console.models import Operator
 from broker.console.services import create_operator
+from broker.directory.services import deactivate_person
+from broker.events.reading import read_notices
 from broker.registry.models import Flow
 from broker.registry.registering.flows import APPROVAL_KIND
 from broker.tokens.models import Grant
 from tests.broker.access.policies import activate
 from tests.broker.api import calls
-from tests.factories import CLIENT_SECRET, make_flow, make_resource, make_service
+from tests.broker.directory.sources import HR, LOGIN, say
+from tests.factories import CLIENT_SECRET, make_flow, make_person, make_resource, make_service
 from tests.flows.stage import basic
 
 pytestmark = pytest.mark.django_db
@@ -32,6 +35,8 @@ def test_every_operation_answers_as_the_document_says():
     _call_flows(api, resource.identifier)
     _call_approvals(api)
     _call_decisions(api)
+    _call_people(api)
+    _call_leavers(api)
     api.get("/resources")
     grant = Grant.objects.get(client=api.client)
     api.get("/grants")
@@ -49,6 +54,15 @@ def _call_clients(api):
     api.get("/clients/mirror/secrets")
     api.delete(f"/clients/mirror/secrets/{secret}")
     api.delete("/clients/mirror", If_Match="*")
+
+
+def _call_leavers(api):
+    person = make_person()
+    deactivate_person(person, reason="left", actor=SYSTEM)
+    read_notices()
+    (shown,) = api.get("/leavers").json()["items"]
+    api.get(f"/leavers/{shown['id']}")
+    api.get(f"/leavers/{shown['id']}/export")
 
 
 def _call_flows(api, resource):
@@ -77,6 +91,25 @@ def _call_approvals(api):
     )
     api.get("/approvals")
     api.get(f"/approvals/{approval.pk}")
+
+
+def _call_people(api):
+    person = make_person()
+    say(HR, person, title="Engineer")
+    say(LOGIN, person, title="Wizard")
+    api.get("/people")
+    api.get(f"/people/{person.pk}")
+    api.get(f"/people/{person.pk}/attributes")
+    (conflict,) = api.get("/conflicts").json()["items"]
+    path = f"/conflicts/{conflict['id']}"
+    api.patch(path, {"decision": "keep"}, If_Match=api.etag(path))
+    api.get("/authority/simulation?attribute=title&sources=idp:*")
+    begins = (timezone.now() + timedelta(days=1)).isoformat()
+    sent = {"attribute": "title", "sources": ["idp:*"], "valid_from": begins, "would_change": 1}
+    made = api.post("/authority/rules", sent).json()["id"]
+    api.get("/authority/rules")
+    path = f"/authority/rules/{made}"
+    api.delete(path, If_Match=api.etag(path))
 
 
 def _call_decisions(api):

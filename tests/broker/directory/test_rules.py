@@ -168,7 +168,7 @@ def test_a_rule_over_nobody_is_applied_and_says_that_nobody_was_there():
         ("title", [f"scim:s{number}" for number in range(limits.AUTHORITY_SOURCES + 1)], "authority.rule"),
         ("groups", ["scim:workday"], "authority.attribute"),
         ("", ["scim:workday"], "authority.attribute"),
-        ("x" * 65, ["scim:workday"], "authority.attribute"),
+        ("x" * 129, ["scim:workday"], "authority.attribute"),
     ],
 )
 def test_what_cannot_be_a_rule_is_refused(attribute, sources, code):
