@@ -385,6 +385,7 @@ EVENT_READERS: dict[str, list[str]] = {
 }
 # What carries which kind of delivery: objects as broker.delivery.handlers.Handler describes them.
 DELIVERY_HANDLERS: dict[str, str] = {
+    "scim": "provisioning.outbound.deliver.HANDLER",
     "webhook": "broker.notify.deliver.HANDLER",
     "leaver.read": "provisioning.leaver.reading.HANDLER",
     "logout.oidc": "federation.logout.deliver.OIDC",

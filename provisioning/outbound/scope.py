@@ -99,14 +99,14 @@ class _HoldsClaim(models.Func):
     def identity(self) -> tuple[Any, ...]:
         return (*super().identity, self.claim, self.wanted)
 
-    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
+    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, tuple[str | int, ...]]:
         del connection
         column, parameters = compiler.compile(self.source_expressions[0])
         places = ", ".join(["%s"] * len(self.wanted))
         path = f'$."{self.claim}"'
         return (
             f"EXISTS (SELECT 1 FROM json_each({column}, %s) WHERE json_each.value IN ({places}))",  # noqa: S608 - a column and placeholders
-            [*parameters, path, *self.wanted],
+            (*parameters, path, *self.wanted),
         )
 
     def as_postgresql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:

@@ -9,6 +9,7 @@ from itertools import islice
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from broker import limits
@@ -17,6 +18,7 @@ from broker.delivery.enqueueing import NewDelivery, enqueue
 from broker.delivery.models import Priority
 from broker.directory.models import Group, Person
 from broker.events.models import Event
+from provisioning.outbound.columns import write_columns
 from provisioning.outbound.models import RemoteAccount, RemoteGroup, Target
 from provisioning.outbound.scope import group_condition
 from provisioning.outbound.wanted import Wanted, wanted_accounts
@@ -30,7 +32,7 @@ _TITLES = {
     Aim.DISABLED: "Close the account",
     Aim.GONE: "Delete the account",
 }
-_WANTED_COLUMNS = ["aim", "wanted_digest", "wanted_active", "wanted_at", "wanted_version", "version"]
+_WANTED_COLUMNS = ["aim", "wanted_digest", "wanted_active", "wanted_at", "wanted_version"]
 
 
 def request_sync(
@@ -113,7 +115,7 @@ def request_group_sync(
     return enqueued
 
 
-def kept_groups(target: Target) -> Iterable[Group]:
+def kept_groups(target: Target) -> QuerySet[Group]:
     """The groups that the target shall have."""
     if target.group_strategy == Target.GroupStrategy.NONE or not target.groups:
         return Group.objects.none()
@@ -129,7 +131,7 @@ def refresh_groups(target: Target, group_uids: Sequence[UUID]) -> list[RemoteGro
         .filter(target=target, group_uid__in=group_uids)
         .order_by("group_uid")
     }
-    kept = dict(Group.objects.filter(pk__in=kept_groups(target), uid__in=group_uids).values_list("uid", "name"))
+    kept = dict(kept_groups(target).filter(uid__in=group_uids).values_list("uid", "name"))
     for uid in group_uids:
         row = rows.get(uid)
         if uid in kept and row is None:
@@ -154,11 +156,10 @@ def forget_wanted(target: Target) -> int:
 def is_settled(account: RemoteAccount) -> bool:
     """Whether the account was last read as it should be."""
     if account.aim == Aim.PRESENT:
-        return (
-            account.state == State.PRESENT
-            and account.read_active is True
-            and account.read_digest == account.wanted_digest
-        )
+        # What a bulk created was sent and not read; whatever is read later counts more.
+        shown = account.read_digest or account.sent_digest
+        is_open = account.read_active is True or not account.read_digest
+        return account.state == State.PRESENT and is_open and shown == account.wanted_digest
     if account.aim == Aim.DISABLED:
         return account.state in CLOSED_STATES and account.read_at is not None
     return account.aim == Aim.LEFT or (account.state in GONE_STATES and account.read_at is not None)
@@ -202,16 +203,18 @@ def _refresh(target: Target, person_ids: Sequence[UUID]) -> list[tuple[RemoteAcc
         if account is None:
             if not wanted.belongs or wanted.aim == Aim.LEFT:
                 continue
-            account = RemoteAccount(target=target, person_id=person_id, aim="", wanted_at=now, version=0)
+            account = RemoteAccount(target=target, person_id=person_id, aim="", wanted_at=now)
         before = account.wanted_version
         has_changed = assign_wanted(account, wanted, now=now)
         if has_changed or before != account.wanted_version:
-            account.version += 1
             written.append(account)
         found.append((account, has_changed))
-    written.sort(key=lambda account: account.person_id)
+    write_columns([account for account in written if account.pk is not None], _WANTED_COLUMNS)
     RemoteAccount.objects.bulk_create(
-        written, update_conflicts=True, unique_fields=["target", "person"], update_fields=_WANTED_COLUMNS
+        [account for account in written if account.pk is None],
+        update_conflicts=True,  # somebody else may have asked for the same in between
+        unique_fields=["target", "person"],
+        update_fields=_WANTED_COLUMNS,
     )
     return found
 
