@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 
 from broker.bell import ring
@@ -14,6 +15,7 @@ from provisioning.leaver.models import Case
 from provisioning.leaver.opening import end_cases, open_case
 
 SETTLE = "provisioning.leaver.tasks.settle"
+ROWS_PER_QUERY = 1_000
 
 
 def read_departures(events: Sequence[Event]) -> None:
@@ -29,24 +31,26 @@ def read_departures(events: Sequence[Event]) -> None:
 
 
 def read_settlements(events: Sequence[Event]) -> None:
-    """Look soon at the cases of which a row of the ledger was settled."""
-    if not Case.objects.filter(closed_at=None).exists():
+    """Look soon at the cases of which a row of the ledger was settled; a case that is watched no more needs none."""
+    watched = Case.objects.filter(closed_at=None, look_at__isnull=False)
+    if not watched.exists():
         return
     ids = [int(pk) for event in events for pk in event.details.get("rows", {})]
-    rows = Delivery.objects.filter(pk__in=ids).values_list("subject", "reference")
+    about = Q(pk__in=[])
+    for start in range(0, len(ids), ROWS_PER_QUERY):
+        about |= _cases_about(ids[start : start + ROWS_PER_QUERY])
+    if watched.filter(about).update(look_at=timezone.now()):
+        ring(SETTLE)
+
+
+def _cases_about(delivery_ids: Sequence[int]) -> Q:
     people, cases, participants = set[UUID](), set[UUID](), set[UUID]()
-    for subject, reference in rows:
+    for subject, reference in Delivery.objects.filter(pk__in=delivery_ids).values_list("subject", "reference"):
         _collect(subject, "person", people)
         _collect(subject, "leaver", cases)
         _collect(reference, "participant", participants)
     people |= set(Participant.objects.filter(pk__in=participants).values_list("session__person_id", flat=True))
-    live = Case.objects.filter(closed_at=None)
-    touched = [
-        *live.filter(person__in=people).values_list("pk", flat=True),
-        *live.filter(pk__in=cases).values_list("pk", flat=True),
-    ]
-    if touched and Case.objects.filter(pk__in=touched).update(look_at=timezone.now()):
-        ring(SETTLE)
+    return Q(person__in=people) | Q(pk__in=cases)
 
 
 def people_of(event: Event) -> Iterator[UUID]:
