@@ -232,6 +232,8 @@ LOGOUT_SECONDS = 10.0
 """One such exchange."""
 LOGOUT_ERROR_CHARS = 300
 """Of the application's own words that are kept."""
+UPSTREAM_LOGOUT_AGE = timedelta(minutes=10)
+"""The greatest age of an identity provider's logout token since its iat, whatever its exp says."""
 LOGOUT_WATCHED = timedelta(seconds=30)
 """How long the page after a sign-out looks by itself whether the applications answered."""
 LOGOUT_WATCH_SECONDS = 2
@@ -514,7 +516,7 @@ NOTICE_BACKOFF = timedelta(seconds=10)
 NOTICE_BACKOFF_MAX = timedelta(hours=1)
 NOTICE_UNREAD_MAX = timedelta(minutes=2)
 """A notice that waits for longer is a fault: no worker reads."""
-DELIVERY_BATCH = 200
+DELIVERY_BATCH = 1_000
 """Rows that one claim takes, whatever the handler says."""
 DELIVERY_PAYLOAD_BYTES = 64 * 1024
 DELIVERY_SLICE = timedelta(seconds=5)

@@ -16,6 +16,8 @@ from broker.delivery.outcomes import Outcome, retry
 from broker.delivery.places import Places
 from broker.delivery.settling import Settling
 
+LEAST_SECONDS = 1.0
+"""A batch that was claimed at the end of a slice gets as long all the same."""
 log = structlog.get_logger(__name__)
 places = Places(limits.DELIVERY_CARRIERS)
 slow_places = Places(limits.DELIVERY_SLOW_CARRIERS)
@@ -52,7 +54,7 @@ def _carry(turn: Turn) -> int:
         supersede_outdated(turn.lane)
         while not turn.circuit.is_over and time.monotonic() < until and (batch := claim(turn)):
             total += len(batch.rows)
-            _deliver(turn, batch)
+            _deliver(turn, batch, until=max(until, time.monotonic() + LEAST_SECONDS))
     except LeaseLost:
         log.warning("a lane was taken over or paused", lane=turn.lane)
         return total
@@ -65,8 +67,8 @@ def _carry(turn: Turn) -> int:
     return total
 
 
-def _deliver(turn: Turn, batch: Batch) -> None:
-    settle = Settling(turn, batch)
+def _deliver(turn: Turn, batch: Batch, *, until: float) -> None:
+    settle = Settling(turn, batch, until=until)
     outcome = retry("delivery.unsettled", is_unanswered=False)
     try:
         if batch.kind in settings.DELIVERY_HANDLERS:

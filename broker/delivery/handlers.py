@@ -19,7 +19,10 @@ class Settle(Protocol):
 
     @property
     def is_over(self) -> bool:
-        """Whether the lane takes no further attempt now: the handler returns, and the rest waits uncounted."""
+        """Whether no further attempt is to be made now, since the lane takes none or the time is up.
+
+        The handler asks before each attempt, and returns: the rest waits uncounted, for another turn.
+        """
 
     def __call__(
         self, outcomes: Sequence[tuple[Delivery, Outcome]], *, within: Callable[[], None] | None = None

@@ -1,8 +1,10 @@
 """Settling: what became of rows is written in one transaction, by whoever still holds their lease, nobody else."""
 
 import copy
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from math import inf
 from threading import Lock
 from typing import Any
 
@@ -23,6 +25,8 @@ from broker.events.services import record
 
 State = Delivery.State
 WRITTEN = ("state", "reason", "detail", "status", "digest", "due_at", "failures", "settled_at", "superseded_by")
+RENEWED_AFTER = limits.DELIVERY_LEASE / 4
+"""How old a lease may be before a settlement renews it: not each one writes all rows that are left."""
 ENDINGS = {Result.CONFIRMED: State.CONFIRMED, Result.SKIPPED: State.SKIPPED, Result.FAILED: State.DEAD}
 OUTCOMES = {
     Result.CONFIRMED: Attempt.Outcome.CONFIRMED,
@@ -33,17 +37,19 @@ OUTCOMES = {
 
 
 class Settling:
-    """`handlers.Settle` for one batch."""
+    """`handlers.Settle` for one batch, for which there is time until `until` (of the monotonic clock)."""
 
-    def __init__(self, turn: Turn, batch: Batch) -> None:
+    def __init__(self, turn: Turn, batch: Batch, *, until: float = inf) -> None:
+        self._until = until
         self._turn = turn
         self._batch = batch
         self._left = {row.pk: row for row in batch.rows}
         self._lock = Lock()
+        self._renewed_at = timezone.now()
 
     @property
     def is_over(self) -> bool:
-        return self._turn.circuit.is_over
+        return self._turn.circuit.is_over or time.monotonic() >= self._until
 
     @property
     def left(self) -> list[Delivery]:
@@ -57,15 +63,18 @@ class Settling:
             keys = [row.pk for row, _ in outcomes]
             if len(set(keys)) != len(keys) or not set(keys) <= self._left.keys():
                 raise ValueError("each row of the batch is settled once")
-            left = [key for key in self._left if key not in set(keys)]
+            now, left = timezone.now(), len(self._left) - len(keys)
+            renews = left > 0 and now - self._renewed_at > RENEWED_AFTER
             with transaction.atomic():
                 write_outcomes(outcomes, lease=self._batch.lease)
-                circuit = note_outcomes(self._turn, [outcome for _, outcome in outcomes], now=timezone.now())
-                if left:
-                    _renew(self._batch.lease, left)
+                circuit = note_outcomes(self._turn, [outcome for _, outcome in outcomes], now=now)
+                if renews:
+                    _renew(self._batch.lease, left, now=now)
                 if within is not None:
                     within()
             self._turn.circuit = circuit
+            if renews:
+                self._renewed_at = now
             for key in keys:
                 del self._left[key]
 
@@ -141,9 +150,9 @@ def _attempt(row: Delivery, outcome: Outcome, ended: Attempt.Outcome, *, now: da
     )
 
 
-def _renew(lease: str, keys: Sequence[int]) -> None:
-    mine = Delivery.objects.filter(pk__in=keys, lease=lease, lease_until__isnull=False)
-    if mine.update(lease_until=timezone.now() + limits.DELIVERY_LEASE) != len(keys):
+def _renew(lease: str, left: int, *, now: datetime) -> None:
+    mine = Delivery.objects.filter(lease=lease, lease_until__isnull=False)
+    if mine.update(lease_until=now + limits.DELIVERY_LEASE) != left:
         raise LeaseLost("another carrier has rows of this batch")
 
 

@@ -190,8 +190,9 @@ def test_settling_renews_the_leases_of_the_rest_and_of_the_lane() -> None:
     put("person:1", "person:2")
     with time_machine.travel(timezone.now(), tick=False) as clock:
         turn, batch = begin()
+        settle = Settling(turn, batch)
         clock.shift(limits.DELIVERY_LEASE - timedelta(seconds=1))
-        Settling(turn, batch)([(batch.rows[0], confirmed(DIGEST))])
+        settle([(batch.rows[0], confirmed(DIGEST))])
         clock.shift(limits.DELIVERY_LEASE - timedelta(seconds=1))
         sweep()
         assert states() == ["confirmed", "delivering"]

@@ -10,10 +10,10 @@ from django.utils import timezone
 
 from broker import limits
 from broker.bell import bell
-from broker.delivery import carrying
+from broker.delivery import carrying, settling
 from broker.delivery.carrying import carry
 from broker.delivery.handlers import Settle
-from broker.delivery.models import Delivery, Lane
+from broker.delivery.models import Delivery, Lane, Priority
 from broker.delivery.outcomes import confirmed
 from broker.delivery.places import Places
 from broker.delivery.sweeping import due_lanes
@@ -138,7 +138,7 @@ def test_who_waited_longest_for_a_turn_is_rung_first(handler: Scripted) -> None:
 
 
 def test_a_lane_is_slow_that_takes_longer_than_two_slices(monkeypatch: pytest.MonkeyPatch, handler: Scripted) -> None:
-    times = iter([0.0, 0.0, 99.0, 99.0, 99.0])
+    times = iter([0.0, 0.0, 0.0, 99.0, 99.0, 99.0])
     monkeypatch.setattr(carrying, "time", SimpleNamespace(monotonic=lambda: next(times)))
     put(lane="target:x")
     carry("target:x")
@@ -151,7 +151,7 @@ def test_a_turn_ends_with_its_slice_and_rings_for_the_rest(monkeypatch: pytest.M
     handler.batch = 1
     put("person:1", "person:2", "person:3", lane="target:x")
     rung.clear()
-    times = iter([0.0, 0.0, 1.0, limits.DELIVERY_SLICE.total_seconds(), 6.0])
+    times = iter([0.0, 0.0, 0.0, 1.0, 1.0, limits.DELIVERY_SLICE.total_seconds(), 6.0])
     monkeypatch.setattr(carrying, "time", SimpleNamespace(monotonic=lambda: next(times)))
     assert carry("target:x") == 2
     assert rung == [("broker.delivery.tasks.carry", ("target:x",))]
@@ -161,3 +161,27 @@ def test_places_name_the_one_who_waits_longest_once() -> None:
     places = Places(1)
     assert [places.take(name) for name in ("a", "b", "c", "b")] == [True, False, False, False]
     assert [places.give_back(), places.give_back(), places.give_back()] == ["b", "c", None]
+
+
+def test_a_batch_whose_time_is_up_goes_back_uncounted_so_that_what_is_urgent_need_not_wait(
+    monkeypatch: pytest.MonkeyPatch, handler: Scripted
+) -> None:
+    clock = [0.0]
+    timepiece = SimpleNamespace(monotonic=lambda: clock[0])
+    monkeypatch.setattr(carrying, "time", timepiece)
+    monkeypatch.setattr(settling, "time", timepiece)
+
+    def act(_lane: str, batch: Sequence[Delivery], settle: Settle) -> None:
+        for row in batch:
+            if settle.is_over:
+                return
+            clock[0] += 2.0
+            settle([(row, confirmed(DIGEST))])
+
+    let_it(act)
+    put(*(f"person:{number}" for number in range(10)), lane="target:x")
+    assert carry("target:x") == 10
+    assert sorted(Delivery.objects.values_list("state", "attempts")) == [("confirmed", 1)] * 3 + [("pending", 0)] * 7
+    put("person:leaver", lane="target:x", priority=Priority.URGENT)
+    carry("target:x")
+    assert Delivery.objects.get(subject="person:leaver").state == "confirmed"
