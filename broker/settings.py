@@ -378,8 +378,19 @@ QUEUE_APP = "broker.celery.app"
 # Who reads which events, by the name of the type, or "*" (broker.events.notices.Reader).
 EVENT_READERS: dict[str, list[str]] = {
     "*": ["broker.notify.reading.READER"],
-    "person.deactivated": ["provisioning.leaver.following.read_departures"],
-    "person.reactivated": ["provisioning.leaver.following.read_departures"],
+    "person.created": ["provisioning.outbound.reading.read_events"],
+    "person.changed": ["provisioning.outbound.reading.read_events"],
+    "person.deactivated": [
+        "provisioning.outbound.reading.read_events",
+        "provisioning.leaver.following.read_departures",
+    ],
+    "person.reactivated": [
+        "provisioning.outbound.reading.read_events",
+        "provisioning.leaver.following.read_departures",
+    ],
+    "group.created": ["provisioning.outbound.reading.read_events"],
+    "group.changed": ["provisioning.outbound.reading.read_events"],
+    "group.deleted": ["provisioning.outbound.reading.read_events"],
     "delivery.settled": ["provisioning.leaver.following.read_settlements"],
     "session.ended": ["federation.logout.reading.read_events"],
 }
@@ -431,6 +442,13 @@ CONFIG_SECTIONS = [
     "provisioning.batch.config.SECTION",
     "provisioning.inbound.config.SECTION",
 ]
+# Where the console shows a piece of evidence, by its kind; a list is searched for it.
+EVIDENCE_PAGES = {
+    "trace": "admin:traces_trace_change",
+    "event": "admin:events_event_change",
+    "rule": "admin:directory_authorityrule_change",
+    "journal": "admin:inbound_journalentry_changelist",
+}
 CONFIG_KEYS = {
     ("identity_providers", "claims"): "federation.claims.config.CLAIMS",
     ("identity_providers", "contexts"): "federation.claims.config.CONTEXTS",

@@ -24,7 +24,7 @@ from broker.events import catalogue
 from broker.events.services import record
 from provisioning.outbound.bulk import BulkJob, create_all, split
 from provisioning.outbound.columns import write_columns
-from provisioning.outbound.connectors.base import Connector, RemoteUser, TargetError
+from provisioning.outbound.connectors.base import Connector, TargetError
 from provisioning.outbound.connectors.scim import connector_for
 from provisioning.outbound.crew import Ask, Crew, Ended
 from provisioning.outbound.grouping import GroupDone, GroupJob, GroupWriter
@@ -32,6 +32,7 @@ from provisioning.outbound.models import RemoteAccount, RemoteGroup, Target
 from provisioning.outbound.outcomes import outcome_of
 from provisioning.outbound.probing import probe
 from provisioning.outbound.services import KIND, assign_wanted, refresh_groups
+from provisioning.outbound.taking import is_taken
 from provisioning.outbound.wanted import wanted_accounts
 from provisioning.outbound.writing import GONE_STATES, Done, Job, Writer
 
@@ -126,7 +127,7 @@ class _Turn:
         """In a thread of the crew: the network only."""
 
         def bring(one: Job) -> Done:
-            return self._writer.bring(one, lambda there, person: ask(lambda: self._is_taken(there, person)))
+            return self._writer.bring(one, lambda there, person: ask(lambda: is_taken(self._target, there, person)))
 
         try:
             if isinstance(job, GroupJob):
@@ -193,17 +194,6 @@ class _Turn:
         if missing:
             self._settle([(row, skipped("target.no_account")) for row in missing])
         return [GroupJob(rows[uid], group) for uid, group in groups.items()]
-
-    def _is_taken(self, there: RemoteUser, person_id: UUID) -> bool:
-        """Whether an account there is another person's: by our own notes, or by the externalId that it carries."""
-        others = RemoteAccount.objects.filter(target=self._target, remote_id=there.remote_id)
-        if others.exclude(person_id=person_id).exists():
-            return True
-        try:
-            named = UUID(there.external_id)
-        except ValueError:
-            return False
-        return named != person_id and Person.objects.filter(pk=named).exists()
 
     # After
 

@@ -26,6 +26,7 @@ from provisioning.outbound.wanted import Wanted, wanted_accounts
 KIND = "scim"
 Aim, State = RemoteAccount.Aim, RemoteAccount.State
 GONE_STATES = (State.DELETED, State.ABSENT)
+CLOSINGS = (Aim.DISABLED, Aim.GONE)
 CLOSED_STATES = (State.DISABLED, *GONE_STATES)
 _TITLES = {
     Aim.PRESENT: "Keep the account",
@@ -58,13 +59,13 @@ def request_sync(
         with transaction.atomic():
             asked = [
                 account
-                for account, has_changed in _refresh(target, chunk)
+                for account, has_changed in refresh_accounts(target, chunk)
                 if account.aim != Aim.LEFT and (force or has_changed or not is_settled(account))
             ]
             enqueued += len(
                 enqueue(
                     KIND,
-                    [_delivery(target, account, priority, reference, hold) for account in asked],
+                    [delivery_for(target, account, priority, reference, hold) for account in asked],
                     actor=actor,
                     cause=cause,
                 )
@@ -77,7 +78,7 @@ def refresh_wanted(target: Target, person_ids: Sequence[UUID]) -> int:
     changed = 0
     for chunk in chunks(person_ids):
         with transaction.atomic():
-            changed += sum(has_changed for _, has_changed in _refresh(target, chunk))
+            changed += sum(has_changed for _, has_changed in refresh_accounts(target, chunk))
     return changed
 
 
@@ -183,7 +184,7 @@ def chunks(ids: Iterable[UUID]) -> Iterable[list[UUID]]:
         yield chunk
 
 
-def _refresh(target: Target, person_ids: Sequence[UUID]) -> list[tuple[RemoteAccount, bool]]:
+def refresh_accounts(target: Target, person_ids: Sequence[UUID]) -> list[tuple[RemoteAccount, bool]]:
     """The accounts of these people with what is wanted of them, and whether that changed.
 
     The accounts are locked before the people are read: what is noted last was also read last.
@@ -219,8 +220,11 @@ def _refresh(target: Target, person_ids: Sequence[UUID]) -> list[tuple[RemoteAcc
     return found
 
 
-def _delivery(target: Target, account: RemoteAccount, priority: Priority, reference: str, hold: str) -> NewDelivery:
-    is_closing = account.aim in (Aim.DISABLED, Aim.GONE)
+def delivery_for(
+    target: Target, account: RemoteAccount, priority: Priority, reference: str = "", hold: str = ""
+) -> NewDelivery:
+    """The row of the ledger for an account. What closes or deletes has to arrive, and may be held."""
+    is_closing = account.aim in CLOSINGS
     return NewDelivery(
         lane=target.lane,
         subject=f"person:{account.person_id}",
