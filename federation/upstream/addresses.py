@@ -25,6 +25,11 @@ def callback_url(identity_provider: IdentityProvider) -> str:
     return f"{settings.BROKER_BASE_URL}/oidc/{identity_provider.slug}/callback"
 
 
+def backchannel_logout_url(identity_provider: IdentityProvider) -> str:
+    """Where it tells us of the end of its sessions; one per provider, likewise."""
+    return f"{settings.BROKER_BASE_URL}/oidc/{identity_provider.slug}/backchannel-logout"
+
+
 def jwks_url() -> str:
     """Where an identity provider finds the keys of our client assertions."""
     return f"{settings.BROKER_BASE_URL}/oauth/jwks"

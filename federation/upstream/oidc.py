@@ -23,7 +23,7 @@ from broker.registry.models import IdentityProvider
 from broker.registry.openid import Discovery, discovery_of
 from broker.traces.collector import Collector
 from federation.assertions import Answer, VerifiedAssertion
-from federation.upstream.addresses import callback_url, jwks_url
+from federation.upstream.addresses import backchannel_logout_url, callback_url, jwks_url
 from federation.upstream.authorization_response import code_of
 from federation.upstream.base import UpstreamRequest
 from federation.upstream.foreign_claims import attributes_of, subject_of
@@ -231,8 +231,11 @@ class OIDCConnector:
     """OpenID Connect's authorization code flow as a relying party (OpenID Connect Core 3.1)."""
 
     def our_addresses(self, identity_provider: IdentityProvider) -> Mapping[str, str]:
-        """Our redirect URI, and the keys of our client assertions where we make any."""
-        found = {"Redirect URI": callback_url(identity_provider)}
+        """Our redirect URI, where logout tokens go, and the keys of our client assertions where we make any."""
+        found = {
+            "Redirect URI": callback_url(identity_provider),
+            "Back-channel logout URI": backchannel_logout_url(identity_provider),
+        }
         if identity_provider.authentication == IdentityProvider.Authentication.PRIVATE_KEY_JWT:
             found["JWK set"] = jwks_url()
         return found

@@ -215,6 +215,9 @@ def test_two_exchanges_share_nothing_though_the_librarys_settings_are_global(com
 
 def test_the_operator_is_told_what_to_register(company):
     row = company.identity_provider
-    assert dict(OIDCConnector().our_addresses(row)) == {"Redirect URI": company.callback_url}
+    assert dict(OIDCConnector().our_addresses(row)) == {
+        "Redirect URI": company.callback_url,
+        "Back-channel logout URI": company.callback_url.replace("/callback", "/backchannel-logout"),
+    }
     row.authentication = "private_key_jwt"
     assert OIDCConnector().our_addresses(row)["JWK set"] == "http://localhost:8000/oauth/jwks"
