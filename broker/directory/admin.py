@@ -5,15 +5,25 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import Count, Max, QuerySet
-from django.http import HttpRequest
-from unfold.admin import ModelAdmin, TabularInline
+from django.http import HttpRequest, HttpResponse
+from unfold.admin import TabularInline
 from unfold.decorators import action
 
-from broker.actors import Actor, ActorKind
+from broker.directory.authority import explain_person
+from broker.directory.authority_admin import AuthorityRuleAdmin, ConflictAdmin
+from broker.directory.evidence import with_addresses
 from broker.directory.linking import unlink_identity
-from broker.directory.models import Group, Identifier, LinkedIdentity, Membership, Person
+from broker.directory.looking import ReadOnlyAdmin, operator_actor
+from broker.directory.models import (
+    AuthorityRule,
+    Conflict,
+    Group,
+    Identifier,
+    LinkedIdentity,
+    Membership,
+    Person,
+)
 from broker.directory.services import deactivate_person, reactivate_person
-from broker.http import actor_from
 
 REASON = "operator"
 
@@ -47,23 +57,6 @@ class MembershipInline(ReadOnlyInline):
     fields = ("group", "since")
 
 
-class ReadOnlyAdmin(ModelAdmin):
-    """Rows that no hand changes."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Whether this account may do more than look."""
-        return bool(request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}"))
-
-
 @admin.register(Person)
 class PersonAdmin(ReadOnlyAdmin):
     """People, with what identifies them and where they last signed on."""
@@ -72,6 +65,8 @@ class PersonAdmin(ReadOnlyAdmin):
     list_filter = ("organisation", "is_active")
     list_select_related = ("organisation",)
     search_fields = ("id", "name", "identifiers__comparable", "external_id", "linked_identities__subject")
+    fields = ("name", "id", "organisation", "external_id", "is_active", "version", "created_at", "updated_at")
+    change_form_template = "admin/directory/person.html"
     inlines: ClassVar = [IdentifierInline, LinkedIdentityInline, MembershipInline]
     actions: ClassVar = ["close_accounts", "open_accounts"]
     list_per_page = 50
@@ -85,6 +80,16 @@ class PersonAdmin(ReadOnlyAdmin):
     def identifier_values(self, person: Person) -> str:
         """The e-mail address and the like."""
         return ", ".join(identifier.value for identifier in person.identifiers.all())
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The person, and every value with its source, time and evidence: the one in force, and those that lost."""
+        person = self.get_object(request, object_id)
+        explained = with_addresses(explain_person(person)) if person is not None else []
+        extra = {**(extra_context or {}), "explained": explained}
+        answer: HttpResponse = super().change_view(request, object_id, form_url, extra)
+        return answer
 
     @admin.display(description="last sign-on")
     def last_login(self, person: Any) -> Any:
@@ -101,19 +106,35 @@ class PersonAdmin(ReadOnlyAdmin):
     @action(description="Open the accounts again", permissions=["operate"])
     def open_accounts(self, request: HttpRequest, queryset: QuerySet[Person]) -> None:
         """Sessions and tokens of before stay ended."""
-        for person in queryset:
-            reactivate_person(person, reason=REASON, actor=operator_actor(request))
-        messages.success(request, f"{len(queryset)} accounts are open.")
+        people = [reactivate_person(person, reason=REASON, actor=operator_actor(request)) for person in queryset]
+        closed = sum(not person.is_active for person in people)
+        if closed < len(people):
+            messages.success(request, f"{len(people) - closed} accounts are open.")
+        if closed:
+            text = f"{closed} stay closed: a source with authority says so. See the conflicts."
+            messages.warning(request, text)
 
 
 @admin.register(Group)
 class GroupAdmin(ReadOnlyAdmin):
-    """Groups as identity providers name them."""
+    """Groups as identity providers and feeds name them."""
 
-    list_display = ("name", "identity_provider", "member_count")
-    list_filter = ("identity_provider",)
-    list_select_related = ("identity_provider",)
-    search_fields = ("name",)
+    list_display = ("name", "source", "member_count", "updated_at")
+    list_filter = ("source",)
+    search_fields = ("name", "external_id")
+    fields = (
+        "name",
+        "source",
+        "identity_provider",
+        "uid",
+        "external_id",
+        "member_count",
+        "version",
+        "created_at",
+        "updated_at",
+    )
+    readonly_fields = ("uid", "member_count")
+    list_per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
         return Group.objects.annotate(member_count=Count("memberships"))
@@ -145,6 +166,5 @@ class LinkedIdentityAdmin(ReadOnlyAdmin):
         messages.success(request, f"{len(links)} links are gone.")
 
 
-def operator_actor(request: HttpRequest) -> Actor:
-    """The operator behind a console request."""
-    return actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
+admin.site.register(Conflict, ConflictAdmin)
+admin.site.register(AuthorityRule, AuthorityRuleAdmin)
