@@ -451,6 +451,8 @@ RECONCILE_INTERVAL = timedelta(hours=24)
 RECONCILE_INTERVAL_LEAST = timedelta(minutes=15)
 PLAN_CHUNK = 500
 """People or operations that one statement carries."""
+PLAN_AHEAD = 20_000
+"""Ids of what differs that a comparison holds in memory."""
 PLAN_LIFETIME = timedelta(hours=4)
 """How long after it was made a plan can be applied: later, what it showed is not what stands there."""
 PLAN_RETENTION = timedelta(days=90)

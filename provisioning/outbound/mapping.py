@@ -81,8 +81,17 @@ def project(mapping: Mapping[str, str], resource: Mapping[str, Any]) -> Document
 
 def digest(document: Document) -> str:
     """SHA-256 in hex of the document's canonical JSON."""
-    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    return digest_of_text(canonical(document))
+
+
+def canonical(document: Document) -> str:
+    """The one text of a document."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest_of_text(text: str) -> str:
+    """The digest of a document whose canonical text this is."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def flat(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,11 +6,12 @@ time nor memory grow with what agrees.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import F
 
 from broker import limits
 from broker.directory.identifiers import comparable
@@ -20,13 +21,13 @@ from provisioning.outbound.wanted import Wanted, differences, wanted_accounts
 from provisioning.planning.differing import Difference, about_account, about_missing, about_shadow, there_then_ours
 from provisioning.planning.models import Found, Run
 from provisioning.planning.noting import note_linked, note_read
-from provisioning.planning.staging import UNREADABLE
 
 _NAMES = {"found": Found._meta.db_table, "account": RemoteAccount._meta.db_table}
+# `NOT (… = '')` is how the index on ids is worded: SQLite uses it for nothing else.
 # What was sent after the page was read is no difference: the page shows what stood there before.
 _LINKED = """
     SELECT f.id, a.person_id FROM {found} f
-    JOIN {account} a ON a.target_id = %s AND a.remote_id = f.remote_id
+    JOIN {account} a ON a.target_id = %s AND a.remote_id = f.remote_id AND NOT (a.remote_id = '')
     WHERE f.run_id = %s AND f.digest <> '' AND f.id > %s
       AND (a.sent_at IS NULL OR a.sent_at < f.read_at)
       AND (a.aim = 'gone'
@@ -38,14 +39,15 @@ _ABSENT = """
     SELECT a.id, a.person_id FROM {account} a
     WHERE a.target_id = %s AND a.aim = 'present' AND a.id > %s AND (a.sent_at IS NULL OR a.sent_at < %s)
       AND NOT EXISTS (SELECT 1 FROM {found} f
-                      WHERE f.run_id = %s AND f.remote_id = a.remote_id AND a.remote_id <> '')
+                      WHERE f.run_id = %s AND f.remote_id = a.remote_id AND NOT (a.remote_id = ''))
       AND NOT EXISTS (SELECT 1 FROM {found} f WHERE f.run_id = %s AND f.person = a.person_id)
     ORDER BY a.id LIMIT %s
 """.format(**_NAMES)  # noqa: S608 - the names of our own tables
 _UNLINKED = """
     SELECT f.id, f.remote_id FROM {found} f
     WHERE f.run_id = %s AND f.id > %s AND f.digest <> '' AND f.person IS NULL
-      AND NOT EXISTS (SELECT 1 FROM {account} a WHERE a.target_id = %s AND a.remote_id = f.remote_id)
+      AND NOT EXISTS (SELECT 1 FROM {account} a
+                      WHERE a.target_id = %s AND a.remote_id = f.remote_id AND NOT (a.remote_id = ''))
     ORDER BY f.id LIMIT %s
 """.format(**_NAMES)  # noqa: S608 - the names of our own tables
 
@@ -74,7 +76,9 @@ class Comparison:
     def _claimed(self) -> Iterator[list[Difference]]:
         """Accounts that carry our id of a person, and whose own id we did not know."""
         for rows in self._chunks(_UNLINKED, lambda last: [self.run.pk, last, self.target.pk]):
-            claims = Found.objects.filter(pk__in=[found for found, _ in rows]).values_list("pk", "external_id")
+            unlinked = Found.objects.filter(pk__in=[found for found, _ in rows])
+            unlinked.update(free_name=F("user_name"))
+            claims = unlinked.values_list("pk", "external_id")
             claimed = {found: person for found, text in claims if (person := _read_uuid(text)) is not None}
             people = set(Person.objects.filter(pk__in=set(claimed.values())).values_list("pk", flat=True))
             taken = self._standing(people)
@@ -155,11 +159,8 @@ class Comparison:
         names = {
             comparable(str(one.document["userName"])): one.person_id for one in wanted if "userName" in one.document
         }
-        rows = Found.objects.filter(run=self.run, user_name__in=names, person=None).exclude(digest=UNREADABLE)
-        found = list(rows.values_list("pk", "user_name", "remote_id"))
-        known = RemoteAccount.objects.filter(target=self.target, remote_id__in=[one for _, _, one in found])
-        linked = set(known.values_list("remote_id", flat=True))
-        free = [(pk, name) for pk, name, remote_id in found if remote_id not in linked]
+        rows = Found.objects.filter(run=self.run, free_name__in=names, person=None)
+        free = list(rows.values_list("pk", "user_name"))
         times = Counter(name for _, name in free)
         return {names[name]: pk for pk, name in free if times[name] == 1}
 
@@ -171,17 +172,18 @@ class Comparison:
             rows = [Found(pk=found, person=person) for found, person in owners.items()]
             Found.objects.bulk_update(rows, ["person"], batch_size=limits.PLAN_CHUNK)
 
-    def _chunks(self, sql: str, parameters: Any) -> Iterator[list[tuple[int, Any]]]:
-        """Chunk by chunk after the last id; what a chunk's work changes is seen by the next."""
+    def _chunks(self, sql: str, parameters: Callable[[int], Sequence[Any]]) -> Iterator[list[tuple[int, Any]]]:
+        """What the statement finds, in chunks. It is asked again after many: each time it goes through everything."""
         last = 0
         while True:
             with connection.cursor() as cursor:
-                cursor.execute(sql, [*parameters(last), limits.PLAN_CHUNK])
+                cursor.execute(sql, [*parameters(last), limits.PLAN_AHEAD])
                 rows = cursor.fetchall()
-            if not rows:
+            for start in range(0, len(rows), limits.PLAN_CHUNK):
+                yield rows[start : start + limits.PLAN_CHUNK]
+            if len(rows) < limits.PLAN_AHEAD:
                 return
             last = rows[-1][0]
-            yield rows
 
 
 def _as_new(wanted: Wanted) -> dict[str, list[Any]]:

@@ -76,13 +76,15 @@ class Found(models.Model):
     digest = models.CharField(max_length=64, blank=True, help_text="of what our mapping writes; empty: not understood")
     document = models.TextField(blank=True, help_text="JSON: what our mapping writes, as the target shows it")
     person = models.UUIDField(null=True, help_text="whose it is, where the account was not linked yet")
+    free_name = models.CharField(max_length=512, null=True, help_text="its name, where nobody was known to have it")
     read_at = models.DateTimeField()
 
     class Meta:
         # Not unique: a second row of one id is what a run has to notice.
         indexes: ClassVar = [
             models.Index(fields=["run", "remote_id"], name="planning_found_id"),
-            models.Index(fields=["run", "user_name"], name="planning_found_name"),
+            # Few rows, so that they cost nothing where accounts are linked.
+            models.Index(fields=["run", "free_name"], name="planning_found_name", condition=Q(free_name__isnull=False)),
             models.Index(fields=["run", "person"], name="planning_found_owner", condition=Q(person__isnull=False)),
         ]
 

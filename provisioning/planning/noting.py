@@ -18,7 +18,7 @@ _ABSENT = """
       AND (aim = 'present' OR state IN ('present', 'disabled', 'unknown'))
       AND (state NOT IN ('absent', 'deleted') OR read_at IS NULL OR read_at < wanted_at)
       AND NOT EXISTS (SELECT 1 FROM {found} f
-                      WHERE f.run_id = %s AND f.remote_id = {account}.remote_id AND {account}.remote_id <> '')
+                      WHERE f.run_id = %s AND f.remote_id = {account}.remote_id AND NOT ({account}.remote_id = ''))
       AND NOT EXISTS (SELECT 1 FROM {found} f WHERE f.run_id = %s AND f.person = {account}.person_id)
 """.format(**_NAMES)  # noqa: S608 - the names of our own tables
 

@@ -9,7 +9,7 @@ from django.db import connection
 
 from broker.directory.identifiers import comparable
 from provisioning.outbound.connectors.base import RemoteGroup, RemoteUser
-from provisioning.outbound.mapping import digest
+from provisioning.outbound.mapping import canonical, digest_of_text
 from provisioning.outbound.models import Target
 from provisioning.outbound.wanted import document_of_remote
 from provisioning.planning.models import Found, FoundGroup, Run
@@ -55,15 +55,15 @@ def stage_groups(run: Run, groups: Sequence[RemoteGroup], *, read_at: datetime) 
 
 
 def _account(run: Run, target: Target, user: RemoteUser, at: Any) -> tuple[Any, ...]:
-    document = document_of_remote(target, user.resource)
+    text = canonical(document_of_remote(target, user.resource))
     return (
         run.pk,
         user.remote_id[:_CHARS],
         user.external_id[:_CHARS],
         comparable(user.user_name)[:_CHARS],
         user.active,
-        digest(document),
-        json.dumps(document, ensure_ascii=False, separators=(",", ":")),
+        digest_of_text(text),
+        text,
         at,
     )
 
