@@ -62,7 +62,10 @@ def follow(path: Path) -> None:
     def poll() -> None:
         wait = threading.Event()
         while not wait.wait(POLL_SECONDS):
-            wanted = read_offset(path)
+            try:
+                wanted = read_offset(path)
+            except FileNotFoundError:
+                return  # the world ended before us
             if wanted != applied[0]:
                 coordinates.shift(wanted - applied[0])
                 applied[0] = wanted

@@ -23,6 +23,7 @@ from broker.directory.sources import Source, SourceKind
 from broker.events.models import Notice
 from broker.registry.models import Organisation
 from provisioning.outbound.models import Target
+from provisioning.outbound.probing import probe
 from tests.factories import make_application, make_organisation
 from tests.fakes.scim_target.running import ScimTarget
 from tests.faults.judging import Wanted
@@ -81,7 +82,7 @@ class HumanResources:
         for name in GROUPS:
             create_group(name, source=SOURCE, actor=SYSTEM)
         for slug, target in self._targets.items():
-            make_target(
+            registered = make_target(
                 slug,
                 target,
                 token=slug,
@@ -89,6 +90,26 @@ class HumanResources:
                 group_strategy=Target.GroupStrategy.MEMBERSHIPS,
                 groups=list(GROUPS),
             )
+            probe(registered, actor=SYSTEM)
+
+    def hire(self, number: int) -> list[Employee]:
+        """So many more; `open` is not needed for it."""
+        if not hasattr(self, "_organisation"):
+            self._organisation = make_organisation()
+        begin = len(self._employees)
+        self._employees += [Employee(one) for one in range(begin, begin + number)]
+        while self._hired < len(self._employees):
+            self._again(self._hire)
+            self._hired += CHUNK
+        self._hired = len(self._employees)
+        return self._employees[begin:]
+
+    def change(self, employees: list[Employee], *, active: bool | None = None) -> None:
+        """A new title for each, and the account closed or opened where that is said."""
+        for employee in employees:
+            employee.stamps.append(f"v{len(employee.stamps) + 1}")
+            employee.active = employee.active if active is None else active
+        self._again(lambda: self._tell(employees))
 
     def write_some(self) -> None:
         """Hire, change, disable, enable, or move between groups."""
@@ -116,7 +137,11 @@ class HumanResources:
 
     def is_drained(self) -> bool:
         """Whether every event was read and every delivery settled."""
-        return not Notice.objects.exists() and not Delivery.objects.filter(settled_at=None).exists()
+        try:
+            return not Notice.objects.exists() and not Delivery.objects.filter(settled_at=None).exists()
+        except Error:
+            connection.close()
+            return False
 
     def expected(self) -> dict[str, Wanted]:
         return {

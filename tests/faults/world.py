@@ -37,13 +37,21 @@ class World:
     """A context manager. `folder` keeps everything: databases, logs, the clock."""
 
     def __init__(
-        self, folder: Path, *, limits: Mapping[str, float] | None = None, beat: Mapping[str, float] | None = None
+        self,
+        folder: Path,
+        *,
+        limits: Mapping[str, float] | None = None,
+        beat: Mapping[str, float] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`limits` and `beat`: see `entry`, waits that are shorter than the product's."""
+        """`limits` and `beat`: see `entry`, waits that are shorter than the product's.
+
+        `environment` is that of an installation whose database and secrets are there already: then none are made.
+        """
         self.folder = folder
         self.clock = Clock(folder / "clock")
-        self.database = PostgreSQL()
         self.redis = Redis()
+        self._database = None if environment else PostgreSQL()
         self.port = free_port()
         self.seal_log = folder / "seals.log"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("BROKER_", "DJANGO_"))}
@@ -53,9 +61,7 @@ class World:
             "PYTHONPATH": str(ROOT),
             "BROKER_BASE_URL": "http://localhost:8000",
             "BROKER_VAR": str(folder),
-            "BROKER_SECRET_KEY": secrets.token_urlsafe(48),
-            "BROKER_MASTER_KEYS": f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
-            "BROKER_DATABASE_URL": self.database.url,
+            **(environment or self._new_installation()),
             "BROKER_REDIS_URL": self.redis.url,
             "BROKER_OUTGOING_NETWORKS": "127.0.0.0/8",
             VARIABLE: str(self.clock.path),
@@ -64,9 +70,23 @@ class World:
         }
         self._exits = contextlib.ExitStack()
 
+    def _new_installation(self) -> dict[str, str]:
+        return {
+            "BROKER_SECRET_KEY": secrets.token_urlsafe(48),
+            "BROKER_MASTER_KEYS": f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+            "BROKER_DATABASE_URL": self.database.url,
+        }
+
+    @property
+    def database(self) -> PostgreSQL:
+        """Its own; one that came with its environment is not ours to stop."""
+        assert self._database is not None
+        return self._database
+
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as exits:
-            exits.enter_context(self.database)
+            if self._database is not None:
+                exits.enter_context(self._database)
             exits.enter_context(self.redis)
             self._exits = exits.pop_all()
         return self
@@ -130,17 +150,30 @@ class World:
         return done.stdout
 
     def wait_until(
-        self, is_so: Callable[[], bool], *, what: str, seconds: float = READY_SECONDS, pause: float = 0.05
+        self,
+        is_so: Callable[[], bool],
+        *,
+        what: str,
+        tell: Callable[[], str] = str,
+        seconds: float = READY_SECONDS,
+        pause: float = 0.05,
     ) -> float:
-        """Return the seconds it took until `is_so`; what nobody answers is not so. Raises NotInTime with the logs."""
+        """Return the seconds it took until `is_so`; what nobody answers is not so. Raises NotInTime with the logs.
+
+        `tell` says how it stands then.
+        """
         began = time.monotonic()
         while True:
             with contextlib.suppress(httpx2.HTTPError):
                 if is_so():
                     return time.monotonic() - began
             if time.monotonic() - began > seconds:
-                raise NotInTime(f"not within {seconds} s: {what}\n{self.logs()}")
+                raise NotInTime(f"not within {seconds} s: {what} {tell()}\n{self.logs()}")
             time.sleep(pause)
+
+    def kill_program(self, process: subprocess.Popen[bytes]) -> None:
+        """With everything that it started, without a warning."""
+        os.killpg(process.pid, signal.SIGKILL)
 
     def empty_redis(self) -> None:
         """Every message, lease and counter there is gone."""
@@ -172,3 +205,9 @@ class World:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def say(text: str) -> None:
+    """A line for whoever watches."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -50,8 +50,7 @@ class Zygote:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        for pid in tuple(self._lives):
-            self.kill(pid)
+        self.end_lives()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -70,6 +69,11 @@ class Zygote:
             os.killpg(pid, number)
         self._lives.discard(pid)
         return self._ask(f"reap {pid}") == str(number)
+
+    def end_lives(self) -> None:
+        """All that are left, without a warning."""
+        for pid in tuple(self._lives):
+            self.kill(pid)
 
     def _ask(self, command: str) -> str:
         assert self._process.stdin is not None

@@ -73,6 +73,13 @@ class _Service:
         """End it without a warning."""
         self._end(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """Its sockets stay open, and nobody answers until `go_on`."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._signal(signal.SIGCONT)
+
     def command(self) -> list[str]:
         raise NotImplementedError
 
@@ -84,6 +91,10 @@ class _Service:
         return subprocess.run(
             command, cwd=self.folder, capture_output=True, text=True, timeout=READY_SECONDS, **self._identity
         )
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def _end(self, number: int) -> None:
         if self._process is None:
