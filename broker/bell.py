@@ -8,6 +8,7 @@ import atexit
 import os
 import time
 from collections.abc import Callable
+from math import inf
 from threading import Condition, Thread
 
 import structlog
@@ -58,7 +59,7 @@ class Bell:
             if call in self._due or len(self._due) >= limits.BELL_CALLS:
                 return
             now = time.monotonic()
-            self._due[call] = max(now, self._rung.get(call, now) + limits.BELL_INTERVAL.total_seconds())
+            self._due[call] = max(now, self._rung.get(call, -inf) + limits.BELL_INTERVAL.total_seconds())
             if self._thread is None:
                 self._thread = Thread(target=self._run, name="bell", daemon=True)
                 self._thread.start()

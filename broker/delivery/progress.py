@@ -82,4 +82,5 @@ def _follow(numbers: Counter[int | None]) -> Counter[str]:
                 found[state] += numbers.pop(key)
         found[State.PENDING] += sum(numbers.values())  # pruned before its predecessor: nobody knows
         numbers = following
+    found[State.PENDING] += sum(numbers.values())
     return found

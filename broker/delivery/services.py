@@ -1,6 +1,7 @@
 """What operators and other rooms decide about deliveries and lanes, each with an event."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
@@ -52,7 +53,7 @@ def write_off(delivery: Delivery, *, reason: str, actor: Actor) -> Delivery:
     row = _locked(delivery)
     if row.state not in {State.DEAD, State.RETRYING, State.PENDING}:
         raise BrokerError("delivery.settled", actual=row.state)
-    _skip(row, code="delivery.written_off", reason=reason)
+    _skip(row, code="delivery.written_off", reason=reason, now=timezone.now())
     row.save(update_fields=["state", "settled_at", "reason", "detail", "late_at"])
     record(
         DELIVERY_WRITTEN_OFF,
@@ -84,11 +85,12 @@ def drop_hold(hold: str, *, reason: str, actor: Actor) -> int:
     """Skip what waits under this hold, with the reason. Returns how many."""
     dropped = 0
     for rows in _held(hold):
+        now = timezone.now()
         for row in rows:
-            _skip(row, code="delivery.not_released", reason=reason)
+            _skip(row, code="delivery.not_released", reason=reason, now=now)
         Delivery.objects.filter(pk__in=[row.pk for row in rows]).update(
             state=State.SKIPPED,
-            settled_at=rows[0].settled_at,
+            settled_at=now,
             reason=rows[0].reason,
             detail=rows[0].detail,
             late_at=None,
@@ -123,17 +125,14 @@ def _locked(delivery: Delivery) -> Delivery:
     return row
 
 
-def _skip(row: Delivery, *, code: str, reason: str) -> None:
-    row.state, row.settled_at, row.late_at = State.SKIPPED, timezone.now(), None
+def _skip(row: Delivery, *, code: str, reason: str, now: datetime) -> None:
+    row.state, row.settled_at, row.late_at = State.SKIPPED, now, None
     row.reason, row.detail = code, reason[:500]
 
 
 def _held(hold: str) -> Iterator[list[Delivery]]:
     held = Delivery.objects.filter(hold=hold, settled_at=None, lease_until=None).order_by("pk").select_for_update()
     while hold and (rows := list(held[:ROWS_AT_ONCE])):
-        now = timezone.now()
-        for row in rows:
-            row.settled_at = now
         yield rows
 
 

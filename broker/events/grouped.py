@@ -31,7 +31,7 @@ from broker.actors import Actor
 from broker.errors import BrokerError
 from broker.events.catalogue import EventType
 from broker.events.models import Event
-from broker.events.services import COUNTED, as_event, record
+from broker.events.services import COUNTED, as_event, insert_event
 
 Row = TypeVar("Row")
 STALE_CONNECTIONS = 20
@@ -48,7 +48,8 @@ def record_durably(
     code: str = "",
     **details: Any,
 ) -> None:
-    """As `record`, for an event that stands for itself: on return it is committed, together with others.
+    """As `record`, for an event that stands for itself: on return it is committed, together with others. Nobody is
+    left a notice of it.
 
     Within a transaction, and on SQLite, it is written as any other. Raises BrokerError (service.unavailable) when too
     many wait, and DatabaseError when it could not be committed: then what it reports must not happen.
@@ -61,10 +62,11 @@ def record_durably(
         "code": code,
         **details,
     }
+    event = as_event(event_type, **values)
     if not may_group():
-        record(event_type, **values)
+        insert_event(event)
         return
-    committing.commit(as_event(event_type, **values))
+    committing.commit(event)
     COUNTED.labels(event_type.name, connection, code).inc()
 
 

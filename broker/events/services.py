@@ -43,10 +43,15 @@ def record(
         code=code,
         **details,
     )
-    insert(event)
+    insert_event(event)
     write_notices(event)
-    transaction.on_commit(lambda: COUNTED.labels(event_type.name, connection, code).inc())
     return event
+
+
+def insert_event(event: Event) -> None:
+    """Write an event that nobody is to read, into this transaction."""
+    insert(event)
+    transaction.on_commit(lambda: COUNTED.labels(event.type, event.connection, event.code).inc())
 
 
 def as_event(

@@ -81,6 +81,7 @@ def test_no_statement_of_the_carrying_reads_the_whole_ledger() -> None:
     asked += statements(lambda: (put("person:1"), release_hold("x", actor=ADA)))
     plans = [plan for sql in asked if sql.startswith(("SELECT", "UPDATE")) for plan in _explain(sql)]
     assert len(plans) > 10
+    assert any("delivery_claimable" in plan for plan in plans)
     assert [plan for plan in plans if plan.startswith("SCAN delivery_delivery") and "INDEX" not in plan] == []
 
 
