@@ -46,7 +46,7 @@ def test_no_migration_is_missing() -> None:
 def test_a_package_says_what_it_is_in_a_docstring(path: Path) -> None:
     module = ast.parse(path.read_text())
     docstring = ast.get_docstring(module)
-    if relative(path) != "broker/registry/models/__init__.py":
+    if path.parent.name != "models":  # Django looks for a room's models there
         assert len(module.body) == 1, "only a docstring"
     assert docstring, "a docstring"
     is_room = path.parent.parent.parent == settings.ROOT
