@@ -1,0 +1,46 @@
+"""`make test-faults`: the tests of single faults, the kill run, and the liar and the clerk, one after the other.
+
+All of them run even when one fails; the exit status says whether any did. Arguments go to pytest, and then only that.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from tests.services.servers import PostgreSQL
+
+KILLS = os.environ.get("FAULTS_KILLS", "1000")
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    runs = [("single faults", lambda: _test(*sys.argv[1:]))]
+    if not sys.argv[1:]:
+        runs.append(("the kill run", lambda: _run("tests.faults.kill_run", "--kills", KILLS)))
+        runs.append(("the liar and the clerk", lambda: _run("tests.faults.liar_and_clerk")))
+    verdicts = []
+    for name, run in runs:
+        sys.stdout.write(f"\n── {name} ──\n")
+        sys.stdout.flush()
+        began = time.monotonic()
+        status = run()
+        verdicts.append((status, f"{name}: {'passed' if not status else 'FAILED'} in {time.monotonic() - began:.0f} s"))
+    sys.stdout.write("\n" + "".join(f"{line}\n" for _, line in verdicts))
+    return max(status for status, _ in verdicts)
+
+
+def _test(*arguments: str) -> int:
+    with PostgreSQL() as database:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("BROKER_")}
+        environment = {**kept, "BROKER_DATABASE_URL": database.url}
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "faults", "tests/faults", *arguments]
+        return subprocess.run(command, env=environment).returncode
+
+
+def _run(module: str, *arguments: str) -> int:
+    return subprocess.run([sys.executable, "-m", module, *arguments]).returncode
+
+
+sys.exit(main())

@@ -1,0 +1,43 @@
+"""Targets, people and workers on the suite's own PostgreSQL, for the tests of single faults."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from tests.faults.floor import Floor, Start
+from tests.faults.world import World
+
+LIMITS = {"DELIVERY_BACKOFF": 0.2, "DELIVERY_BACKOFF_MAX": 2.0, "LANE_PAUSE": 0.5, "LANE_PAUSE_MAX": 2.0}
+BEAT = {"sweep-deliveries": 0.4, "read-notices": 0.4}
+
+
+@pytest.fixture(scope="session")
+def start(django_db_setup: None) -> Iterator[Start]:
+    """The processes that all tests share. The queue of this process is eager: workers hear of work by the schedule."""
+    assert connection.vendor == "postgresql", "these tests want the PostgreSQL of make test-faults"
+    where = connection.settings_dict
+    environment = {
+        "BROKER_DATABASE_URL": f"postgresql://{where['USER']}@{where['HOST']}:{where['PORT']}/{where['NAME']}",
+        "BROKER_SECRET_KEY": os.environ["BROKER_SECRET_KEY"],
+        "BROKER_MASTER_KEYS": os.environ["BROKER_MASTER_KEYS"],
+    }
+    with (
+        tempfile.TemporaryDirectory(prefix="countersign-faults-") as folder,
+        World(Path(folder), limits=LIMITS, beat=BEAT, environment=environment) as world,
+    ):
+        yield Start(world)
+
+
+@pytest.fixture
+def floor(
+    start: Start, transactional_db: None, tmp_path: Path, settings: object, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Floor]:
+    monkeypatch.setattr(settings, "OUTGOING_NETWORKS", ["127.0.0.0/8"])
+    with ExitStack() as exits:
+        exits.callback(start.end_lives)
+        yield Floor(tmp_path, exits, start)
