@@ -55,6 +55,9 @@ def schemas() -> tuple[Schema, ...]:
             if inner.name == "$ref":
                 inner.required = Required.false  # nobody sends it
     for one in group.attributes or ():
+        # RFC 7643 section 4.2 gives members no display.
+        if one.sub_attributes:
+            one.sub_attributes = [inner for inner in one.sub_attributes if inner.name != "display"]
         for inner in one.sub_attributes or ():
             if inner.name == "$ref":
                 inner.reference_types = ["User"]

@@ -267,6 +267,9 @@ class Desk(ScimHandler):
         _check(conditions, row)
         document = document_of(replacement)
         if isinstance(row, Record):
+            # A PUT that does not speak of it neither opens nor closes an account.
+            if "active" in row.document:
+                document.setdefault("active", row.document["active"])
             return self.storage.people.update(row, document)
         return self.storage.groups.change(row, change_of_document(document))
 

@@ -86,7 +86,6 @@ class Record(models.Model):
     source = models.ForeignKey(ScimSource, on_delete=models.PROTECT, related_name="records")
     person = models.ForeignKey("directory.Person", on_delete=models.PROTECT, related_name="scim_records")
     document = models.JSONField(help_text="the User without id, meta and groups")
-    display = models.CharField(max_length=KEY_CHARS, help_text="what a group's list of members shows")
     version = models.PositiveBigIntegerField(default=1)
     created_at = models.DateTimeField()
     changed_at = models.DateTimeField()

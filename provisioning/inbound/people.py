@@ -23,7 +23,7 @@ from broker.directory.sources import Source, SourceKind
 from provisioning.inbound.filters import as_identifier
 from provisioning.inbound.groups import join_waiting
 from provisioning.inbound.journal import APPLIED, CONFLICT, KEPT, NOT_TOLD, STORED, UNCHANGED, Effects, Journal
-from provisioning.inbound.models import KEY_CHARS, Record, RecordValue, ScimSource
+from provisioning.inbound.models import Record, RecordValue, ScimSource
 from provisioning.inbound.records import columns_of, live_records, write_values
 from provisioning.inbound.representation import version_of
 from provisioning.scim.mapping import ENTERPRISE_SCHEMA, USER_SCHEMA, attributes_of_document
@@ -85,7 +85,6 @@ class People:
             raise PreconditionFailedException
         self.journal.effects.subject = str(record.person_id)
         before = record.document
-        document.setdefault("active", before.get("active", True))
         if document == before:
             self._tell(record.person, before, document)
             return record
@@ -118,7 +117,7 @@ class People:
         RecordValue.objects.filter(record=record).delete()
         now = timezone.now()
         names = {name: None for name in columns_of(record.document) if name not in {"user_name", "external_id"}}
-        for name, value in {**names, "display": "", "document": {"schemas": [USER_SCHEMA]}, "deleted_at": now}.items():
+        for name, value in {**names, "document": {"schemas": [USER_SCHEMA]}, "deleted_at": now}.items():
             setattr(record, name, value)
         record.version += 1
         record.changed_at = now
@@ -175,7 +174,6 @@ class People:
         record.document = document
         for name, value in columns.items():
             setattr(record, name, value)
-        record.display = str(document.get("displayName") or document["userName"])[:KEY_CHARS]
         record.version += 1
         record.changed_at = now
 
@@ -183,6 +181,8 @@ class People:
         """Tell the directory what the source says now, and that it says no more what is gone."""
         gone = attributes_of_document(before) if before else {}
         said = {**dict.fromkeys(gone, ()), **attributes_of_document(document)}
+        if document.get("active") is None:
+            del said["active"]  # to take the word away opens no account
         values = {name: one[:1] if name in SINGLE else one for name, one in said.items()}
         told = {name: one for name, one in values.items() if self._may_tell(name)}
         written = write_attributes(

@@ -28,7 +28,7 @@ def show_record(record: Record, *, base_url: str, groups: Sequence[tuple[UUID, s
     return shown
 
 
-def show_group(group: GroupRecord, *, base_url: str, members: Iterable[tuple[UUID, str]] | None) -> dict[str, Any]:
+def show_group(group: GroupRecord, *, base_url: str, members: Iterable[UUID] | None) -> dict[str, Any]:
     """The Group that a source told of. None: its members were not asked for."""
     identifier = str(group.uid)
     shown: dict[str, Any] = {"schemas": [GROUP_SCHEMA], "id": identifier, "displayName": group.display}
@@ -36,8 +36,7 @@ def show_group(group: GroupRecord, *, base_url: str, members: Iterable[tuple[UUI
         shown["externalId"] = group.external_id
     if members is not None:
         shown["members"] = [
-            {"value": str(person), "$ref": f"{base_url}/Users/{person}", "display": display, "type": "User"}
-            for person, display in members
+            {"value": str(person), "$ref": f"{base_url}/Users/{person}", "type": "User"} for person in members
         ]
     shown["meta"] = meta_of("Group", group, f"{base_url}/Groups/{identifier}")
     return shown
@@ -77,17 +76,17 @@ def groups_of(source: ScimSource, people: Sequence[UUID]) -> Groups:
     return found
 
 
-def members_of(group: GroupRecord) -> list[tuple[UUID, str]]:
+def members_of(group: GroupRecord) -> list[UUID]:
     """Who is in the group, as far as its source knows them, in the order of ids: one statement."""
     rows = (
         Record.objects.filter(source=group.source_id, deleted_at=None, person__memberships__group=group.group_id)
         .order_by("person_id")
-        .values_list("person_id", "display")
+        .values_list("person_id", flat=True)
     )
     return list(rows)
 
 
-def members_of_many(groups: Sequence[GroupRecord]) -> dict[int, list[tuple[UUID, str]]]:
+def members_of_many(groups: Sequence[GroupRecord]) -> dict[int, list[UUID]]:
     """{row of the directory's group: its members}, in one statement."""
     if not groups:
         return {}
@@ -96,10 +95,10 @@ def members_of_many(groups: Sequence[GroupRecord]) -> dict[int, list[tuple[UUID,
             source=groups[0].source_id, deleted_at=None, person__memberships__group__in=[one.group_id for one in groups]
         )
         .order_by("person_id")
-        .values_list("person__memberships__group", "person_id", "display")
+        .values_list("person__memberships__group", "person_id")
     )
-    found: dict[int, list[tuple[UUID, str]]] = {one.group_id: [] for one in groups}
-    for group, person, display in rows:
+    found: dict[int, list[UUID]] = {one.group_id: [] for one in groups}
+    for group, person in rows:
         if group in found:
-            found[group].append((person, display))
+            found[group].append(person)
     return found
