@@ -10,7 +10,7 @@ from broker.delivery.outcomes import confirmed, retry
 from provisioning.outbound.connectors.base import Capabilities, Connector, Made, TargetError
 from provisioning.outbound.models import RemoteAccount
 from provisioning.outbound.outcomes import outcome_of
-from provisioning.outbound.writing import Done, Job
+from provisioning.outbound.writing import Done, Job, ended
 
 ENVELOPE_BYTES = 1_000
 """What stands around the operations of a request."""
@@ -54,20 +54,23 @@ def create_all(bulk: BulkJob, connector: Connector, bring: Callable[[Job], Done]
         # One answer was missing, not so many: the others do not count against the lane.
         first = outcome_of(error, now=timezone.now())
         rest = retry(error.code, error.detail, status=error.http_status, is_unanswered=False)
-        return [Done(job, rest if number else first) for number, job in enumerate(bulk.jobs)]
+        return [Done(job, rest if number else first, ended(job, error)) for number, job in enumerate(bulk.jobs)]
     return [_done(job, made.get(str(job.wanted.person_id)), bring) for job in bulk.jobs]
 
 
 def _done(job: Job, made: Made | None, bring: Callable[[Job], Done]) -> Done:
     if made is None:
-        return Done(job, retry("target.cut", "the answer to the bulk says nothing of it", is_unanswered=False))
+        # The target is done with the request, and may have done this too.
+        unsaid = retry("target.cut", "the answer to the bulk says nothing of it", is_unanswered=False)
+        return Done(job, unsaid, {"begun_at": None})
     if made.error is not None:
         if made.error.code == "target.conflict":
             return bring(job)
-        return Done(job, outcome_of(made.error, now=timezone.now()))
+        return Done(job, outcome_of(made.error, now=timezone.now()), ended(job, made.error))
     noted = {
         "remote_id": made.remote_id,
         "state": RemoteAccount.State.PRESENT,
+        "begun_at": None,
         "etag": made.etag,
         "sent_digest": job.wanted.digest,
         "sent_at": timezone.now(),

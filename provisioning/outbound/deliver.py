@@ -8,12 +8,14 @@ fault list), so that a person has one account.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from broker import limits
 from broker.actors import SYSTEM
 from broker.delivery.enqueueing import NewDelivery, enqueue
 from broker.delivery.handlers import Settle
@@ -44,6 +46,7 @@ SETTLE_SECONDS = 0.5
 _NOTED = [
     "remote_id",
     "state",
+    "begun_at",
     "was_adopted",
     "sent_digest",
     "sent_at",
@@ -54,7 +57,7 @@ _NOTED = [
     "etag",
     "lied_at",
 ]
-_BEGUN = ["state", "aim", "wanted_digest", "wanted_active", "wanted_at", "wanted_version"]
+_BEGUN = ["state", "begun_at", "aim", "wanted_digest", "wanted_active", "wanted_at", "wanted_version"]
 AnyJob = Job | BulkJob | GroupJob
 AnyDone = Done | GroupDone
 
@@ -113,15 +116,28 @@ class _Turn:
             self._target.max_connections, self._work, is_over=lambda: self._settle.is_over
         )
         ended: list[AnyDone] = []
+        begun: set[int] = set()
         since = time.monotonic()
         for done in crew.results(jobs):
             ended += done
+            begun.update(one.job.delivery.pk for one in done)
             is_urgent = any(one.outcome.lane is not None for one in done)
             if is_urgent or len(ended) >= SETTLE_ROWS or time.monotonic() - since > SETTLE_SECONDS:
                 self._settle_part(ended)
                 ended, since = [], time.monotonic()
         if ended:
             self._settle_part(ended)
+        self._take_back([job for one in jobs for job in _people_in(one) if job.delivery.pk not in begun])
+
+    def _take_back(self, jobs: Sequence[Job]) -> None:
+        """Nothing was sent of these: they are as before, and not looked up as if something had been."""
+        accounts = []
+        for job in jobs:
+            if job.account.state != job.before:
+                job.account.state, job.account.begun_at = job.before, None
+                accounts.append(job.account)
+        if accounts:
+            self._settle([], within=lambda: write_columns(accounts, ["state", "begun_at"]))
 
     def _work(self, job: AnyJob, ask: Ask) -> list[AnyDone]:
         """In a thread of the crew: the network only."""
@@ -161,15 +177,12 @@ class _Turn:
                 if account is None:
                     missing.append(row)
                     continue
-                was, is_known_absent = account.state, _is_known_absent(account)
-                before = account.wanted_version
+                was = (account.state, account.begun_at, account.wanted_version)
                 has_changed = assign_wanted(account, wanted[person_id], now=now)
-                jobs.append(
-                    Job(row, account, wanted[person_id], was == State.CREATING, is_known_absent and not has_changed)
-                )
-                if account.aim == RemoteAccount.Aim.PRESENT and (not account.remote_id or was in GONE_STATES):
-                    account.state = State.CREATING
-                if has_changed or account.state != was or before != account.wanted_version:
+                is_known_absent = _is_known_absent(account)
+                waits_until = _begin(account, now=now)
+                jobs.append(Job(row, account, wanted[person_id], was[0], waits_until, is_known_absent))
+                if has_changed or was != (account.state, account.begun_at, account.wanted_version):
                     begun.append(account)
             write_columns(begun, _BEGUN)
         if missing:
@@ -295,6 +308,24 @@ def _is_known_absent(account: RemoteAccount) -> bool:
     return account.state == State.ABSENT and account.read_at is not None and account.read_at >= account.wanted_at
 
 
+def _begin(account: RemoteAccount, *, now: datetime) -> datetime | None:
+    """Note that it is being created, where it will be. Returns until when an earlier attempt may still take effect."""
+    if account.aim != RemoteAccount.Aim.PRESENT or (account.remote_id and account.state not in GONE_STATES):
+        return None
+    if account.state == State.CREATING and account.begun_at is not None:
+        until = account.begun_at + timedelta(seconds=limits.TARGET_EXCHANGE_SECONDS)
+        if until > now:
+            return until
+    account.state, account.begun_at = State.CREATING, now
+    return None
+
+
+def _people_in(job: AnyJob) -> Sequence[Job]:
+    if isinstance(job, BulkJob):
+        return job.jobs
+    return [] if isinstance(job, GroupJob) else [job]
+
+
 def _can_be_bulk(job: Job) -> bool:
     is_wanted = job.wanted.aim == RemoteAccount.Aim.PRESENT and not job.wanted.fault
     return is_wanted and job.is_known_absent and not job.was_begun
@@ -304,5 +335,4 @@ def _broken(job: AnyJob, error: Exception) -> list[AnyDone]:
     outcome: Outcome = retry("delivery.broken", type(error).__name__, is_unanswered=False)
     if isinstance(job, GroupJob):
         return [GroupDone(job, outcome)]
-    jobs: Sequence[Job] = job.jobs if isinstance(job, BulkJob) else [job]
-    return [Done(one, outcome) for one in jobs]
+    return [Done(one, outcome) for one in _people_in(job)]

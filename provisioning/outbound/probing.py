@@ -69,15 +69,18 @@ def find_out(target: Target) -> Capabilities:
     """What the target can do, with the evidence. Leaves nothing behind there where it can delete."""
     with ScimConnector(target, capabilities=Capabilities()) as connector:
         said = describe(connector.wire)
-        return _Probe(connector, said).run(with_groups=target.group_strategy != Target.GroupStrategy.NONE)
+        marker = f"{CANARY}-{target.slug}"
+        has_groups = target.group_strategy != Target.GroupStrategy.NONE
+        return _Probe(connector, said, marker).run(with_groups=has_groups)
 
 
 @dataclass
 class _Probe:
     connector: ScimConnector
     said: Described
+    marker: str
+    """Of the canaries' names: the same at each probe, so that what a killed one left is found and removed."""
     evidence: list[dict[str, Any]] = field(default_factory=list)
-    marker: str = field(default_factory=lambda: f"{CANARY}-{secrets.token_hex(4)}")
     external_id: str = field(default_factory=lambda: str(uuid4()))
 
     def run(self, *, with_groups: bool) -> Capabilities:
@@ -131,9 +134,31 @@ class _Probe:
             "active": True,
         }
 
+    def _clear(self) -> None:
+        """Remove what an earlier probe left, where it can be found."""
+        for marker in (self.marker, *self._bulk_markers):
+            left = self._try("look for canaries", partial(self._named, f"{marker}@example.com"))
+            if left is not None:
+                self._remove(left)
+
+    def _named(self, user_name: str) -> RemoteUser | None:
+        return self.connector.find_user(user_name=user_name)
+
+    @property
+    def _bulk_markers(self) -> tuple[str, str]:
+        return f"{self.marker}-bulk-1", f"{self.marker}-bulk-2"
+
     def _create(self) -> RemoteUser:
         """Raises TargetError: without an account nothing can be found out."""
-        created = self.connector.create_user(self._body(self.marker, self.external_id))
+        self._clear()
+        try:
+            created = self.connector.create_user(self._body(self.marker, self.external_id))
+        except TargetError as error:
+            if error.code != "target.conflict":
+                raise
+            # One is left that cannot be found by its name.
+            self.marker = f"{self.marker}-{secrets.token_hex(4)}"
+            created = self.connector.create_user(self._body(self.marker, self.external_id))
         self._note("create an account", f"{created.status}")
         return created
 
@@ -218,7 +243,7 @@ class _Probe:
         operations = self.said.bulk_operations or limits.TARGET_BULK_OPERATIONS
         if operations < 2:
             return {}
-        marked = {str(uuid4()): f"{self.marker}-bulk-{number}" for number in (1, 2)}
+        marked = {str(uuid4()): marker for marker in self._bulk_markers}
         bodies = {bulk_id: self._body(marker, bulk_id) for bulk_id, marker in marked.items()}
         made = self._try("create two accounts by bulk", lambda: self.connector.create_users(bodies)) or {}
         proved = 0

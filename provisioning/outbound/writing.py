@@ -6,6 +6,7 @@ deliver). Nothing here relies on what an earlier attempt did: its end may never 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -29,15 +30,22 @@ RACES = 3
 class Job:
     """A delivery of one account, with what was known before it began.
 
-    `was_begun`: an attempt to create it was made whose end nobody saw. `is_known_absent`: an inventory of the target,
-    read after it was wanted, did not show it.
+    `before` is the account's state then. `may_create_from`: an attempt to create it was made whose end nobody saw, and
+    what it sent may take effect until then. `is_known_absent`: an inventory of the target, read after it was wanted,
+    did not show it.
     """
 
     delivery: Delivery
     account: RemoteAccount
     wanted: Wanted
-    was_begun: bool = False
+    before: str = State.UNKNOWN
+    may_create_from: datetime | None = None
     is_known_absent: bool = False
+
+    @property
+    def was_begun(self) -> bool:
+        """Whether it may stand there by an attempt of ours."""
+        return self.before == State.CREATING
 
 
 @dataclass(slots=True)
@@ -49,6 +57,21 @@ class Done:
     noted: dict[str, Any] = field(default_factory=dict)
     was_adopted: bool = False
     has_lied: bool = False
+    has_created: bool = False
+    """Whether a request to create it went out."""
+
+
+def ended(job: Job, error: TargetError) -> dict[str, Any]:
+    """What is to be noted of an account whose creation ended like this.
+
+    What was not sent, or refused, made nothing: it is as if it had not been tried. What failed with an answer is over,
+    and may have made it. Where no answer came it may still be under way.
+    """
+    status = error.http_status
+    if not error.is_sent or (status is not None and 400 <= status < 500):
+        before = State.UNKNOWN if job.before == State.CREATING else job.before
+        return {"state": before, "begun_at": None}
+    return {"begun_at": None} if status is not None else {}
 
 
 IsTaken = Callable[[RemoteUser, UUID], bool]
@@ -75,6 +98,8 @@ class Writer:
                 self._delete(done)
         except TargetError as error:
             done.outcome = outcome_of(error, now=timezone.now())
+            if not done.has_created and job.may_create_from is None:
+                done.noted = {"state": job.before, "begun_at": None} | done.noted
         return done
 
     # Kept
@@ -85,6 +110,10 @@ class Writer:
             done.outcome = failed("target.incomplete", job.wanted.fault)
             return
         there = self._find_own(done)
+        if there is None and job.may_create_from is not None and job.may_create_from > timezone.now():
+            wait = job.may_create_from - timezone.now()
+            done.outcome = retry("target.end_unseen", "it is looked up again", after=wait, is_unanswered=False)
+            return
         if there is None:
             there = self._create(done, is_taken)
         if there is not None:
@@ -121,9 +150,11 @@ class Writer:
     def _create(self, done: Done, is_taken: IsTaken) -> RemoteUser | None:
         """The account that was made, or that stands in its way and becomes ours."""
         job = done.job
+        done.has_created = True
         try:
             there = self._connector.create_user(job.wanted.body())
         except TargetError as error:
+            done.noted |= ended(job, error)
             if error.code != "target.conflict":
                 raise
             return self._adopt(done, is_taken, error)
@@ -275,6 +306,7 @@ class Writer:
     def _confirm_gone(self, done: Done, look: Look, state: RemoteAccount.State) -> None:
         done.noted |= {
             "state": state,
+            "begun_at": None,
             "etag": "",
             "read_digest": "",
             "read_active": None,
@@ -297,6 +329,7 @@ class Writer:
         done.noted |= {
             "remote_id": there.remote_id,
             "state": state,
+            "begun_at": None,
             "etag": there.etag,
             "read_digest": read_digest,
             "read_active": there.active,

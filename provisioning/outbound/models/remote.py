@@ -38,6 +38,8 @@ class RemoteAccount(models.Model):
     state = models.CharField(max_length=8, choices=State.choices, default=State.UNKNOWN)
     was_adopted = models.BooleanField(default=False, help_text="it was there before us")
 
+    begun_at = models.DateTimeField(null=True, help_text="when an attempt to create it began whose end nobody saw yet")
+
     aim = models.CharField(max_length=8, choices=Aim.choices)
     wanted_digest = models.CharField(max_length=64, blank=True, default="")
     wanted_active = models.BooleanField(null=True)

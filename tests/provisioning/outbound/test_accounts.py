@@ -383,3 +383,41 @@ def test_a_target_that_is_switched_off_gets_nothing(desk: Desk, alice):
     desk.carry()
     assert requests_since(desk, start) == []
     assert desk.delivery(alice).state != Row.CONFIRMED
+
+
+def test_an_attempt_whose_end_nobody_saw_is_waited_for_before_another_account_is_made(there, db):
+    """A killed worker's request may still be under way where names are not unique: two accounts would be the end."""
+    desk = Desk(there)
+    alice = desk.person("alice")
+    desk.sync(desk.person("zoe"))
+    desk.sync(alice, carried=False)
+    now = timezone.now()
+    RemoteAccount.objects.filter(person=alice).update(state=State.CREATING, begun_at=now)
+    desk.carry()
+    assert (desk.delivery(alice).state, desk.delivery(alice).reason) == (Row.RETRYING, "target.end_unseen")
+    with time_machine.travel(now + timedelta(seconds=21)):
+        desk.hurry()
+    assert desk.delivery(alice).state == Row.CONFIRMED
+    assert len(desk.users()) == 2
+
+
+def test_what_was_refused_before_it_took_effect_is_not_waited_for(desk: Desk):
+    alice = desk.person("alice")
+    desk.sync(desk.person("zoe"))
+    desk.there.fault("answer", method="POST", status=503, headers={"Retry-After": "1"}, times=1)
+    desk.sync(alice)
+    assert (desk.delivery(alice).reason, desk.account(alice).begun_at) == ("target.throttled", None)
+    desk.hurry()
+    assert desk.delivery(alice).state == Row.CONFIRMED
+
+
+def test_what_was_prepared_and_never_sent_is_as_before(desk: Desk):
+    desk.sync(desk.person("zoe"))
+    change_target(desk.target, actor=SYSTEM, max_connections=1)
+    people = [desk.person(f"p{number}") for number in range(5)]
+    desk.there.fault("answer", status=429, headers={"Retry-After": "60"})
+    desk.sync(*people)
+    assert set(RemoteAccount.objects.filter(person__in=people).values_list("state", flat=True)) == {State.UNKNOWN}
+    desk.there.mend()
+    desk.hurry()
+    assert len(desk.users()) == 6
