@@ -93,6 +93,7 @@ class Item(models.Model):
         STILL_ACTIVE = "still_active", "the account reads as active"
         LIED = "target.lied", "the target said that it closed the account, and it reads as active"
         RETURNED = "access_returned", "the account was closed and reads as active again"
+        HELD = "held", "the breaker holds it until a second operator releases it"
         SWITCHED_OFF = "switched_off", "the target is switched off here: nothing can be closed or read there"
         KEPT = "kept", "the target keeps the accounts of leavers by its policy"
         CLOSED = "closed", "closed"

@@ -6,12 +6,15 @@ It goes through the target's own lane, with its circuit, its pauses and its orde
 from collections.abc import Sequence
 from uuid import UUID
 
+from django.utils import timezone
+
 from broker.delivery.handlers import Settle
 from broker.delivery.models import Delivery
 from broker.delivery.outcomes import Outcome, confirmed, retry, skipped
-from broker.errors import BrokerError
 from provisioning.leaver.seen import Seen
+from provisioning.outbound.connectors.base import TargetError
 from provisioning.outbound.models import RemoteAccount, Target
+from provisioning.outbound.outcomes import outcome_of
 from provisioning.outbound.reading_back import read_back
 
 ABSENT_STATES = (RemoteAccount.State.ABSENT, RemoteAccount.State.DELETED)
@@ -36,10 +39,10 @@ def _read(target: Target | None, delivery: Delivery) -> Outcome:
         return skipped("leaver.target_switched_off")
     try:
         accounts = read_back(target, [UUID(delivery.payload["person"])])
-    except BrokerError as error:
-        return retry(error.code, error.detail)
-    if not accounts or accounts[0].read_at is None or accounts[0].read_at < delivery.created_at:
-        return retry("leaver.unread")
+    except TargetError as error:
+        return outcome_of(error, now=timezone.now())
+    if not accounts or not accounts[0].answer_digest:
+        return retry("leaver.unread", is_unanswered=False)
     return confirmed(accounts[0].answer_digest, detail=_seen(accounts[0]))
 
 

@@ -3,13 +3,10 @@
 It goes on working without its owner, so that somebody has to take it over, by name.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import models
-from django.db.models import Q
 from django.db.models.functions import Lower
 
 from broker import limits
@@ -17,58 +14,11 @@ from broker.actors import Actor
 from broker.console.models import Operator
 from broker.directory.models import Identifier
 from broker.events import catalogue
-from broker.registry.models import Application, Client, Flow, Organisation
-from broker.registry.registering.applications import change_application
 from broker.registry.registering.changes import subject_of
-from broker.registry.registering.clients import change_client
-from broker.registry.registering.flows import change_flow, flow_key
-from broker.registry.registering.organisations import change_organisation
 from provisioning.leaver.doors.base import new_item, settle_by_evidence
 from provisioning.leaver.doors.book import last_events
+from provisioning.leaver.doors.owned import KINDS
 from provisioning.leaver.models import Case, Item
-
-
-@dataclass(frozen=True, slots=True)
-class Owned:
-    """One kind of thing that has an owner: how the book names it, and how another owner is written."""
-
-    model: type[models.Model]
-    key: Callable[[Any], str]
-    title: Callable[[Any], str]
-    change: Callable[..., Any]
-    live: Q
-
-
-KINDS: dict[str, Owned] = {
-    "organisation": Owned(
-        Organisation,
-        lambda row: row.slug,
-        lambda row: f"organisation {row.slug}",
-        change_organisation,
-        Q(retired_at=None),
-    ),
-    "application": Owned(
-        Application,
-        lambda row: row.slug,
-        lambda row: f"application {row.slug}",
-        change_application,
-        Q(retired_at=None),
-    ),
-    "client": Owned(
-        Client,
-        lambda row: row.client_id,
-        lambda row: f"client {row.client_id} ({row.kind}) with its credentials",
-        change_client,
-        Q(retired_at=None),
-    ),
-    "flow": Owned(
-        Flow,
-        flow_key,
-        lambda row: f"flow {flow_key(row)}",
-        change_flow,
-        Q(ended_at=None, is_draft=False),
-    ),
-}
 
 
 class OwnershipDoor:
@@ -84,9 +34,8 @@ class OwnershipDoor:
         for name, owned in KINDS.items():
             rows = owned.model._default_manager.annotate(owner_folded=Lower("owner")).filter(owned.live)
             for row in rows.filter(owner_folded__in=addresses).order_by("pk"):
-                item = new_item(
-                    case, self.kind, f"{name}:{row.pk}", owned.title(row), within=limits.LEAVER_OWNER_DEADLINE
-                )
+                title = f"{name.replace('_', ' ')} {owned.key(row)}"
+                item = new_item(case, self.kind, f"{name}:{row.pk}", title, within=limits.LEAVER_OWNER_DEADLINE)
                 item.code = Item.Code.OWNER_NEEDED
                 item.evidence = {"owner": owner_of(row), "subject": subject_of(name, owned.key(row))[1]}
                 found.append(item)

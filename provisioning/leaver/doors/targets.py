@@ -56,7 +56,7 @@ class TargetDoor:
             new_item(
                 case,
                 self.kind,
-                str(target.pk),
+                target.slug if target.retired_at is None else f"{target.slug}@{target.pk}",
                 f"target {target.slug} ({target.name})",
                 within=timedelta(seconds=target.leaver_deadline),
             )
@@ -96,6 +96,8 @@ def _look_at_open(item: Item, place: Place, *, now: datetime) -> None:
     elif any(row.reason == Code.LIED and row.settled_at is None for row in place.syncs):
         item.code = Code.LIED
         item.lied_at = item.lied_at or now
+    elif any(row.hold and row.settled_at is None for row in place.syncs):
+        item.code = Code.HELD
     elif item.code not in (Code.RETURNED, Code.LIED, Code.STILL_ACTIVE):
         item.code = Code.WAITING
 
@@ -108,7 +110,8 @@ def _closing_row(item: Item, place: Place) -> Delivery | None:
     if account.read_active is not False and account.state not in (State.DELETED, State.ABSENT):
         return None
     for row in place.syncs:
-        if row.state == Delivery.State.CONFIRMED and row.settled_at is not None and row.settled_at >= item.since:
+        is_newer = row.settled_at is not None and row.settled_at >= item.since
+        if row.state == Delivery.State.CONFIRMED and row.digest and is_newer:
             return row
     return None
 
@@ -150,7 +153,7 @@ def _take_reading(item: Item, place: Place, case: Case, *, now: datetime) -> Non
 
 def _settle(item: Item, code: Item.Code, row: Delivery, evidence: Mapping[str, object]) -> None:
     item.state, item.code, item.settled_at = Item.State.READ_BACK, code, row.settled_at
-    item.evidence, item.delivery, item.digest = {"lane": row.lane, **evidence}, row.pk, row.digest
+    item.evidence, item.delivery, item.digest = dict(evidence), row.pk, row.digest
     item.proof = {}
     keep_proof(item, row)
     item.reread = 0
@@ -218,15 +221,29 @@ def _ask_to_close(place: Place, case: Case) -> None:
 
 
 def _places(case: Case, items: Sequence[Item]) -> dict[str, Place]:
-    targets = {target.pk: target for target in Target.objects.filter(pk__in=[int(item.reference) for item in items])}
+    targets = _targets([item.reference for item in items])
     accounts = {
         account.target_id: account
-        for account in RemoteAccount.objects.filter(person=case.person_id, target__in=list(targets))
+        for account in RemoteAccount.objects.filter(person=case.person_id, target__in=list(targets.values()))
     }
-    lanes = [target.lane for target in targets.values()]
+    lanes = {target.lane for target in targets.values()}
     syncs = rows_of(SYNC, f"person:{case.person_id}", lanes)
     readings = rows_of(KIND, f"leaver:{case.pk}", lanes)
     return {
-        str(pk): Place(target, accounts.get(pk), syncs.get(target.lane, ()), readings.get(target.lane, ()))
-        for pk, target in targets.items()
+        reference: Place(target, accounts.get(target.pk), syncs.get(target.lane, ()), readings.get(target.lane, ()))
+        for reference, target in targets.items()
     }
+
+
+def _targets(references: Sequence[str]) -> dict[str, Target]:
+    """By slug, of which the one in use counts, else the newest; one that had been retired before is named by its id."""
+    by_id = {reference: reference.partition("@")[2] for reference in references if "@" in reference}
+    rows = Target.objects.filter(Q(slug__in=references) | Q(pk__in=list(by_id.values())))
+    found: dict[str, Target] = {}
+    for target in rows.order_by("pk"):
+        named = f"{target.slug}@{target.pk}"
+        if named in by_id:
+            found[named] = target
+        if target.slug in references and (target.retired_at is None or target.slug not in found):
+            found[target.slug] = target
+    return found

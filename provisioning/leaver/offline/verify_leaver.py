@@ -483,7 +483,8 @@ def judge_target(item: dict[str, Any], case: dict[str, Any], rows: dict[int, dic
         named.append(relied_on(item, "read_again_delivery", rows, is_digest_own=False))
     for row in named:
         subjects = {"scim": f"person:{case['person']}", "leaver.read": f"leaver:{case['id']}"}
-        if row["lane"] != item["evidence"]["lane"] or row["subject"] != subjects.get(row["kind"]):
+        lane = f"target:{item['reference'].partition('@')[0]}"
+        if row["lane"] != lane or row["subject"] != subjects.get(row["kind"]):
             raise Wrong(f"ledger row {row['id']} is about something else")
         if row["kind"] == "leaver.read" and row["detail"] not in CLOSED_STATES:
             raise Wrong(f"ledger row {row['id']} read the account as {row['detail']}")
