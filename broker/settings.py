@@ -456,7 +456,12 @@ CONFIG_KEYS = {
     ("applications", "release"): "federation.claims.config.RELEASE",
 }
 # Functions that give gauges of their rooms at each scrape of /metrics.
-METRIC_READERS = ["provisioning.planning.gauges.read_gauges", "provisioning.leaver.gauges.read_gauges"]
+METRIC_READERS = [
+    "broker.events.gauges.read_gauges",
+    "broker.delivery.gauges.read_gauges",
+    "provisioning.planning.gauges.read_gauges",
+    "provisioning.leaver.gauges.read_gauges",
+]
 HEALTH_CHECKS = [
     "broker.operations.health.check_database",
     "broker.operations.health.check_migrations",
@@ -469,6 +474,8 @@ DOCTOR_CHECKS = [
     "broker.operations.doctor.check_settings",
     "broker.operations.doctor.check_permissions",
     "broker.events.doctor.check_book",
+    "broker.events.doctor.check_readers",
+    "broker.delivery.doctor.check_deliveries",
     "broker.keys.doctor.check_keys",
     "broker.registry.doctor.check_parties",
     "broker.access.doctor.check_policies",

@@ -50,6 +50,10 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("What policies speak of", "schema", "access.PolicySchema"),
         ("Decisions", "gavel", "access.Decision"),
     ),
+    "Deliveries": (
+        ("Deliveries", "outbox", "delivery.Delivery"),
+        ("Lanes", "alt_route", "delivery.Lane"),
+    ),
     "Evidence": (
         ("Events", "menu_book", "events.Event"),
         ("Seals", "verified", "events.Seal"),

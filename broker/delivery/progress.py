@@ -3,14 +3,19 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 
+from broker import limits
 from broker.delivery.models import Delivery
 
 State = Delivery.State
 LINKS = 100
 """Supersessions that are followed from one row to the one that does its work."""
+
+WINDOW = timedelta(hours=24)
+"""How far back the console counts what was settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +89,49 @@ def _follow(numbers: Counter[int | None]) -> Counter[str]:
         numbers = following
     found[State.PENDING] += sum(numbers.values())
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The whole queue at one moment, beside what was settled since `since`."""
+
+    since: datetime
+    confirmed: int
+    skipped: int
+    dead: int
+    waiting: int
+    """Of them `held` by somebody's decision, and `late` that should have arrived."""
+    held: int
+    late: int
+
+    @property
+    def expected(self) -> int:
+        """What was to be delivered: all that was settled since, and all that is not."""
+        return self.confirmed + self.skipped + self.dead + self.waiting
+
+    @property
+    def is_green(self) -> bool:
+        """Whether there was something to do, and nothing of it is left."""
+        return self.expected > 0 and not self.dead and not self.waiting
+
+
+def standing(now: datetime) -> Standing:
+    """Of all lanes; what was settled counts for `WINDOW`, dead letters as long as they are there. Three queries."""
+    since = now - WINDOW
+    rows = Delivery.objects.order_by()
+    waiting = rows.filter(settled_at=None).aggregate(
+        all=Count("pk"),
+        held=Count("pk", filter=~Q(hold="")),
+        late=Count("pk", filter=Q(must_arrive=True, created_at__lte=now - limits.DELIVERY_LATE)),
+    )
+    settled = rows.filter(state__in=[State.CONFIRMED, State.SKIPPED], settled_at__gte=since)
+    by_state = dict(settled.values_list("state").annotate(Count("pk")))
+    return Standing(
+        since=since,
+        confirmed=by_state.get(State.CONFIRMED, 0),
+        skipped=by_state.get(State.SKIPPED, 0),
+        dead=rows.filter(state=State.DEAD).count(),
+        waiting=waiting["all"],
+        held=waiting["held"],
+        late=waiting["late"],
+    )

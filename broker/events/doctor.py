@@ -10,7 +10,8 @@ from django.utils.module_loading import import_string
 from broker import limits
 from broker.errors import BrokerError
 from broker.events import seal_log
-from broker.events.models import Event, Seal
+from broker.events.models import Event, Notice, Seal
+from broker.events.notices import all_readers
 from broker.findings import Finding
 
 guard = import_module("broker.events.migrations.0002_insert_only")
@@ -21,6 +22,28 @@ def check_book() -> list[Finding]:
     """Whether the database guards the book, seals are made and signed, and the seal log keeps up."""
     last = Seal.objects.order_by("-id").first()
     return [_check_triggers(), _check_tail(last), *([_check_signature(last), _check_log(last)] if last else [])]
+
+
+def check_readers() -> list[Finding]:
+    """Whether what happened is read by those who act on it, and whether one of them fails at something."""
+    known = all_readers()
+    unread = Notice.objects.filter(created_at__lt=timezone.now() - limits.NOTICE_UNREAD_MAX)
+    failing = list(unread.filter(attempts__gt=0).values_list("reader", "event_id", "error").order_by("event_id")[:5])
+    waiting = unread.filter(attempts=0, reader__in=known).count()
+    orphans = sorted(set(unread.exclude(reader__in=known).values_list("reader", flat=True)[:1000]))
+    found = []
+    if waiting:
+        text = f"{waiting} events wait to be read for longer than {limits.NOTICE_UNREAD_MAX.total_seconds():.0f} s"
+        found.append(Finding("readers", "fault", text, "start the worker with its scheduler, and look into its log"))
+    for reader, event, error in failing:
+        text = f"{reader} fails at event {event} ({error})"
+        found.append(Finding("readers", "fault", text, "look into the worker's log; it is tried again by itself"))
+    if orphans:
+        text = f"nobody reads for {', '.join(orphans)}"
+        found.append(
+            Finding("readers", "warning", text, "see whether a version that knows them is still to be started")
+        )
+    return found or [Finding("readers", "ok", f"no event waits for any of {len(known)} readers")]
 
 
 def _check_triggers() -> Finding:

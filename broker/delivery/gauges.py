@@ -1,0 +1,35 @@
+"""What the ledger shows at a scrape: how much waits, since when, and which lanes take nothing."""
+
+from collections.abc import Iterable
+
+from django.db.models import Count, Min
+from django.utils import timezone
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from broker.delivery.models import Delivery, Lane
+from broker.delivery.progress import standing
+
+
+def read_gauges() -> Iterable[Metric]:
+    """Five small queries over what is not settled, and what was in the last day."""
+    now = timezone.now()
+    found = standing(now)
+    rows = GaugeMetricFamily(
+        "countersign_deliveries",
+        "Deliveries by what became of them; confirmed and skipped ones of the last 24 hours",
+        labels=["state"],
+    )
+    for state in ("confirmed", "skipped", "dead", "waiting", "held", "late"):
+        rows.add_metric([state], getattr(found, state))
+    due = Delivery.objects.filter(settled_at=None, lease_until=None, hold="", due_at__lte=now)
+    since = due.aggregate(since=Min("due_at"))["since"]
+    lanes = GaugeMetricFamily("countersign_lanes", "Lanes of deliveries, by state", labels=["state"])
+    counted = dict(Lane.objects.order_by().values_list("state").annotate(Count("pk")))
+    for lane_state in Lane.State.values:
+        lanes.add_metric([lane_state], counted.get(lane_state, 0))
+    yield from (rows, lanes)
+    yield GaugeMetricFamily(
+        "countersign_delivery_wait_seconds",
+        "How long the delivery that has been due longest waits for its attempt",
+        (now - since).total_seconds() if since else 0,
+    )
