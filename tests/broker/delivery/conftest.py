@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.broker.console.conftest import console, make_operator, sign_in, viewer_console
 from tests.broker.delivery.handlers import HANDLER, OTHER, Scripted
+
+__all__ = ["console", "make_operator", "sign_in", "viewer_console"]
 
 
 @pytest.fixture(autouse=True)
