@@ -3,6 +3,7 @@
 import re
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 import time_machine
@@ -22,6 +23,7 @@ from broker.sessions.services import end_session
 from broker.tokens.models import Grant
 from federation.logout import tasks
 from federation.logout.reading import read_events
+from federation.logout.standing import Ended
 from tests.fakes.fake_idp import instant
 from tests.fakes.fake_logout import SoapParty, listening
 from tests.fakes.fake_sp import FakeServiceProvider
@@ -360,3 +362,48 @@ def test_the_browser_of_who_signed_out_is_not_sent_around():
         page = sign_out(browser).content.decode()
     assert "iframe" not in page
     assert acme.crm.url not in page
+
+
+# --- Limits
+def test_who_joins_later_than_the_look_goes_back_is_not_looked_for():
+    with world() as acme, time_machine.travel(timezone.now(), tick=False) as clock:
+        browser = Browser()
+        acme.company.sign_on(browser)
+        session = Session.objects.get()
+        sign_out(browser)
+        acme.work()
+        now = timezone.now()
+        Participant.objects.create(session=session, application=acme.erp.application, joined_at=now, last_used_at=now)
+        clock.shift(limits.LOGOUT_MISSED_WITHIN)
+        assert tasks.tell_missed() == 0
+
+
+def test_each_transaction_takes_so_many_sessions_and_none_is_left(monkeypatch):
+    monkeypatch.setattr(limits, "LOGOUT_SESSIONS_PER_LOOK", 2)
+    with world() as acme:
+        for _ in range(5):
+            acme.company.sign_on(Browser())
+        change_identity_provider(acme.company.identity_provider, actor=SYSTEM, enabled=False)
+        assert tasks.end_orphaned() == 5
+        assert tasks.tell_missed() == 5
+        acme.work()
+    assert len({told(one, acme.company.client)["sid"] for one in acme.crm.heard}) == 5
+
+
+def test_the_page_shows_so_many_sessions():
+    many = [uuid4() for _ in range(limits.LOGOUT_SESSIONS_SHOWN + 1)]
+    ended = Ended.just_now(many)
+    assert list(ended.sessions) == many[:-1]
+    assert Ended.unseal(ended.seal(), now=timezone.now()).sessions == many[:-1]
+    assert len(ended.seal()) < limits.QUERY_BYTES
+
+
+def test_an_applications_own_words_are_cut():
+    with world() as acme:
+        words = b'{"error": "%s"}' % (b"x" * 1000)
+        acme.crm.reply = says(400, words, Content_Type="application/json")
+        browser = Browser()
+        acme.company.sign_on(browser)
+        sign_out(browser)
+        acme.work()
+    assert len(Delivery.objects.get().detail) == limits.LOGOUT_ERROR_CHARS
