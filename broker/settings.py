@@ -442,6 +442,7 @@ CONFIG_SECTIONS = [
     "broker.notify.config.SECTION",
     "provisioning.batch.config.SECTION",
     "provisioning.inbound.config.SECTION",
+    "provisioning.outbound.config.SECTION",
 ]
 # Where the console shows a piece of evidence, by its kind; a list is searched for it.
 EVIDENCE_PAGES = {
@@ -482,5 +483,6 @@ DOCTOR_CHECKS = [
     "broker.console.doctor.check_operators",
     "provisioning.leaver.doctor.check_leavers",
     "provisioning.inbound.doctor.check_sources",
+    "provisioning.outbound.doctor.check_targets",
     "provisioning.planning.doctor.check_reconciliations",
 ]

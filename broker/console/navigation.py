@@ -51,6 +51,9 @@ GROUPS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("Decisions", "gavel", "access.Decision"),
     ),
     "Deliveries": (
+        ("Targets", "move_up", "outbound.Target"),
+        ("Accounts at targets", "manage_accounts", "outbound.RemoteAccount"),
+        ("Groups at targets", "groups", "outbound.RemoteGroup"),
         ("Deliveries", "outbox", "delivery.Delivery"),
         ("Lanes", "alt_route", "delivery.Lane"),
     ),

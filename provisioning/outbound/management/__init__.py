@@ -1,0 +1,1 @@
+"""What targets need of a terminal."""
