@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminPasswordWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from broker.registry.forms import LinesField, PartyForm
 from broker.registry.values import BadValue
@@ -34,6 +34,15 @@ _COLUMNS = (
 class TargetForm(PartyForm):
     """A target. Its credential is entered when it is registered, and replaced on a page of its own."""
 
+    base_url = forms.CharField(
+        label="Base address", widget=UnfoldAdminTextInputWidget, help_text="What stands before /Users."
+    )
+    token_url = forms.CharField(
+        label="Token endpoint",
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Of OAuth client credentials.",
+    )
     groups = LinesField(
         label="Groups", required=False, help_text='One on each line, by name or as "source/name"; each is kept there.'
     )
