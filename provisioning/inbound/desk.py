@@ -271,6 +271,8 @@ class Desk(ScimHandler):
             if "active" in row.document:
                 document.setdefault("active", row.document["active"])
             return self.storage.people.update(row, document)
+        if "members" in replacement.model_fields_set and "members" not in document:
+            document["members"] = []  # said, and nobody: an empty list is left out of a document
         return self.storage.groups.change(row, change_of_document(document))
 
     def _patch(

@@ -32,7 +32,7 @@ def _no_memories():
 def make_source(**fields: Any) -> ScimSource:
     fields = {"slug": f"hr{next(_numbers)}", "name": "HR", "owner": "hr@acme.example"} | fields
     if "organisation" not in fields:
-        fields["organisation"] = make_organisation()
+        fields["organisation"] = make_organisation(domains=())
     return ScimSource.objects.create(created_at=timezone.now(), **fields)
 
 
