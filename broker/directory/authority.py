@@ -4,7 +4,7 @@ Every value of every source is kept with its time and its evidence. A value whos
 force, and a conflict is recorded. `broker.directory.provenance` says how the winner is found.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -43,19 +43,27 @@ def write_attributes(
     actor: Actor,
     reason: str = "",
     refuses_taken: bool = False,
+    told_besides: Sequence[str] = (),
 ) -> Written:
     """Write what `source` says of a person; an attribute that it does not name is left as it is.
 
     `evidence` says where the values can be seen: `event:…`, `trace:…` or `journal:…`. `active` of ("false",) by a
     source with authority closes the account at once. The person's row is locked and read anew into `person`; when the
-    source says nothing new, nothing is asked of the database.
+    source says nothing new, nothing is asked of the database. `told_besides` are changes of the same cause that the
+    event names along with these, if there is one.
     Raises BrokerError: authority.attribute, authority.value, authority.too_large; with `refuses_taken` also
     authority.identifier_taken, where else a conflict is recorded. Then nothing is written.
     """
     told = [(person, values)]
-    return write_many(told, source=source, evidence=evidence, actor=actor, reason=reason, refuses_taken=refuses_taken)[
-        0
-    ]
+    return write_many(
+        told,
+        source=source,
+        evidence=evidence,
+        actor=actor,
+        reason=reason,
+        refuses_taken=refuses_taken,
+        told_besides=told_besides,
+    )[0]
 
 
 def write_many(
@@ -66,6 +74,7 @@ def write_many(
     actor: Actor,
     reason: str = "",
     refuses_taken: bool = False,
+    told_besides: Sequence[str] = (),
 ) -> list[Written]:
     """`write_attributes` of many different people, in one transaction and a bounded number of statements.
 
@@ -79,7 +88,14 @@ def write_many(
         revisions.append(Revision(person, text, {name: Statement(tuple(said)) for name, said in values.items()}))
     new = [revision for revision in revisions if _is_news(revision)]
     if new:
-        revise(new, evidence=evidence, actor=actor, reason=reason, refuses_taken=refuses_taken)
+        revise(
+            new,
+            evidence=evidence,
+            actor=actor,
+            reason=reason,
+            refuses_taken=refuses_taken,
+            told_besides=told_besides,
+        )
     known = {id(revision) for revision in new}
     return [_written(revision) if id(revision) in known else _unchanged(revision) for revision in revisions]
 

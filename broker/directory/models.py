@@ -57,6 +57,10 @@ class Person(models.Model):
             for number, group, identity_provider, source, is_enabled, retired_at in _MEMBERSHIPS.rows(person=self.pk)
         ]
 
+    def hold_nothing(self) -> None:
+        """Whoever was just made has neither identifiers nor groups: there is nothing to read."""
+        self.__dict__.update(held_identifiers={}, held_memberships=[])
+
     def forget_held(self) -> None:
         """Read the identifiers and the groups anew at the next use."""
         self.__dict__.pop("held_identifiers", None)
@@ -119,7 +123,9 @@ class Group(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["identity_provider", "name"], name="directory_one_group"),
             models.UniqueConstraint(
-                fields=["source", "name"], condition=~models.Q(source=""), name="directory_one_group_of_a_source"
+                fields=["source", "name"],
+                condition=models.Q(identity_provider=None),
+                name="directory_one_group_of_a_source",
             ),
         ]
 

@@ -69,7 +69,13 @@ class Revision:
 
 
 def revise(
-    revisions: Sequence[Revision], *, evidence: str, actor: Actor, reason: str = "", refuses_taken: bool = False
+    revisions: Sequence[Revision],
+    *,
+    evidence: str,
+    actor: Actor,
+    reason: str = "",
+    refuses_taken: bool = False,
+    told_besides: Sequence[str] = (),
 ) -> None:
     """Write revisions of different people, and the events of what came of them.
 
@@ -83,7 +89,8 @@ def revise(
     for _ in range(TRIES):
         try:
             with transaction.atomic():
-                return _revise(ordered, evidence=evidence, actor=actor, reason=reason, refuses_taken=refuses_taken)
+                written = _revise(ordered, evidence=evidence, refuses_taken=refuses_taken, actor=actor)
+                return _record(written, told_besides, evidence=evidence, actor=actor, reason=reason)
         except IntegrityError:
             # Somebody else wrote one of the identifiers between our look and our write: a second look sees it.
             continue
@@ -106,7 +113,8 @@ def moment(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
-def _revise(revisions: Sequence[Revision], *, evidence: str, actor: Actor, reason: str, refuses_taken: bool) -> None:
+def _revise(revisions: Sequence[Revision], *, evidence: str, refuses_taken: bool, actor: Actor) -> list[Revision]:
+    """Returns those of whom anything was written."""
     now = timezone.now()
     _lock(revisions)
     holdings = _Holdings(revisions)
@@ -123,7 +131,7 @@ def _revise(revisions: Sequence[Revision], *, evidence: str, actor: Actor, reaso
     disputes = [dispute for revision in written for dispute in revision.disputes]
     if disputes:
         write_disputes(disputes, actor=actor, now=now)
-    _record(written, evidence=evidence, actor=actor, reason=reason)
+    return written
 
 
 def _check_free(revision: Revision) -> None:
@@ -364,7 +372,9 @@ def _save(people: Sequence[Person]) -> None:
         Person.objects.bulk_update(people, _COLUMNS, batch_size=250)
 
 
-def _record(revisions: Sequence[Revision], *, evidence: str, actor: Actor, reason: str) -> None:
+def _record(
+    revisions: Sequence[Revision], told_besides: Sequence[str], *, evidence: str, actor: Actor, reason: str
+) -> None:
     """The events: of accounts that closed or opened one each, of other changes one for all of a batch."""
     for revision in revisions:
         person = revision.person
@@ -375,7 +385,7 @@ def _record(revisions: Sequence[Revision], *, evidence: str, actor: Actor, reaso
     changed = [revision for revision in revisions if revision.changed.keys() - {ACTIVE}]
     if not changed:
         return
-    names = sorted({name for revision in changed for name in revision.changed} - {ACTIVE})
+    names = sorted({*told_besides, *(name for revision in changed for name in revision.changed)} - {ACTIVE})
     details: dict[str, Any] = {"changed": names, "source": changed[0].source}
     if evidence:
         details["evidence"] = evidence

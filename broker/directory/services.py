@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -56,19 +57,32 @@ def create_people(rows: Iterable[NewPerson], *, actor: Actor) -> list[Person]:
 def write_login(
     person: Person, claims: Claims, *, identity_provider: IdentityProvider, evidence: str, actor: Actor
 ) -> Written:
-    """Write what an identity provider tells at a login; a claim that it does not name is left as it is.
+    """Write what an identity provider tells at a login, its groups too; a claim that it does not name stays as it is.
 
-    A name or an identifier that is empty was not told. Groups are `set_groups`.
-    Raises BrokerError("authority.identifier_taken"), with nothing written: a login that brings what is somebody
-    else's is refused. Raises also what write_attributes does.
+    A name or an identifier that is empty was not told, and whether an account is open is not a login's to say.
+    Runs in the caller's transaction. Raises BrokerError("authority.identifier_taken"): a login that brings what is
+    somebody else's is refused. Raises also what write_attributes does.
     """
     told = {
         name: values[:1] if name in NAMES or name in IDENTIFIERS else values
         for name, values in claims.items()
-        if name != "groups" and (values or name not in (*NAMES, *IDENTIFIERS))
+        if name not in ("groups", ACTIVE) and (values or name not in (*NAMES, *IDENTIFIERS))
     }
-    source = Source(SourceKind.IDP, identity_provider.slug)
-    return write_attributes(person, told, source=source, evidence=evidence, actor=actor, refuses_taken=True)
+    moves = _moves(person, claims["groups"], identity_provider) if "groups" in claims else None
+    written = write_attributes(
+        person,
+        told,
+        source=Source(SourceKind.IDP, identity_provider.slug),
+        evidence=evidence,
+        actor=actor,
+        refuses_taken=True,
+        told_besides=("groups",) if moves else (),
+    )
+    if moves:
+        _move(person, moves, identity_provider)
+        if not written.changed:
+            _record_groups(person, identity_provider, actor=actor)
+    return written
 
 
 def set_groups(person: Person, names: Sequence[str], *, identity_provider: IdentityProvider, actor: Actor) -> bool:
@@ -76,37 +90,59 @@ def set_groups(person: Person, names: Sequence[str], *, identity_provider: Ident
 
     Returns whether anything changed, and records it if so.
     """
-    now = timezone.now()
+    moves = _moves(person, names, identity_provider)
+    if moves is None:
+        return False
+    _move(person, moves, identity_provider)
+    _record_groups(person, identity_provider, actor=actor)
+    return True
+
+
+class _Moves(NamedTuple):
+    """Memberships that end, by their ids, and names of groups that somebody comes into."""
+
+    gone: list[int]
+    new: list[str]
+
+
+def _moves(person: Person, names: Sequence[str], identity_provider: IdentityProvider) -> _Moves | None:
     held = {one.group: one.id for one in person.held_memberships if one.identity_provider_id == identity_provider.pk}
     wanted = set(names)
-    gone = [number for name, number in held.items() if name not in wanted]
-    new = sorted(wanted - held.keys())
-    if gone or new:
-        person.forget_held()
+    moves = _Moves([number for name, number in held.items() if name not in wanted], sorted(wanted - held.keys()))
+    return moves if any(moves) else None
+
+
+def _move(person: Person, moves: _Moves, identity_provider: IdentityProvider) -> None:
+    now = timezone.now()
+    person.forget_held()
+    if moves.gone:
+        Membership.objects.filter(pk__in=moves.gone).delete()
+    if not moves.new:
+        return
     source = str(Source(SourceKind.IDP, identity_provider.slug))
-    if gone:
-        Membership.objects.filter(pk__in=gone).delete()
-    if new:
-        made = [
-            Group(identity_provider=identity_provider, source=source, name=name, created_at=now, updated_at=now)
-            for name in new
-        ]
-        Group.objects.bulk_create(made, ignore_conflicts=True)
-        groups = Group.objects.filter(identity_provider=identity_provider, name__in=new)
-        Membership.objects.bulk_create(
-            [Membership(person=person, group=group, since=now) for group in groups], ignore_conflicts=True
-        )
-    if gone or new:
-        record(catalogue.PERSON_CHANGED, actor=actor, subject=("person", person.pk), changed=["groups"], source=source)
-    return bool(gone or new)
+    made = [
+        Group(identity_provider=identity_provider, source=source, name=name, created_at=now, updated_at=now)
+        for name in moves.new
+    ]
+    Group.objects.bulk_create(made, ignore_conflicts=True)
+    groups = Group.objects.filter(identity_provider=identity_provider, name__in=moves.new)
+    Membership.objects.bulk_create(
+        [Membership(person=person, group=group, since=now) for group in groups], ignore_conflicts=True
+    )
+
+
+def _record_groups(person: Person, identity_provider: IdentityProvider, *, actor: Actor) -> None:
+    source = str(Source(SourceKind.IDP, identity_provider.slug))
+    record(catalogue.PERSON_CHANGED, actor=actor, subject=("person", person.pk), changed=["groups"], source=source)
 
 
 def _mark_unseen(people: Sequence[Person]) -> None:
-    """Until this transaction ends nobody else sees them, so that their rows need no lock."""
+    """Until this transaction ends nobody else sees them: their rows need no lock, and they have what we give them."""
     if not connection.in_atomic_block:
         return
     for person in people:
         person.is_unseen = True
+        person.hold_nothing()
 
     def seen() -> None:
         for person in people:

@@ -5,7 +5,7 @@ from typing import Any
 from broker.actors import ActorKind
 from broker.directory.linking import person_for_login
 from broker.directory.models import Person
-from broker.directory.services import set_groups, write_login
+from broker.directory.services import write_login
 from broker.registry.models import IdentityProvider
 from broker.sessions import services as sessions
 from broker.sessions.models import Session
@@ -26,8 +26,6 @@ def identify(identity_provider: IdentityProvider, judged: Judged, *, attempt: At
     attempt.actor = attempt.actor.acting_as(ActorKind.PERSON, str(person.pk))
     evidence = f"trace:{attempt.actor.trace_id}"
     write_login(person, claims, identity_provider=identity_provider, evidence=evidence, actor=attempt.actor)
-    if "groups" in claims:
-        set_groups(person, claims["groups"], identity_provider=identity_provider, actor=attempt.actor)
     return person
 
 

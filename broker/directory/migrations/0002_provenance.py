@@ -103,7 +103,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='group',
-            constraint=models.UniqueConstraint(condition=models.Q(('source', ''), _negated=True), fields=('source', 'name'), name='directory_one_group_of_a_source'),
+            constraint=models.UniqueConstraint(condition=models.Q(('identity_provider', None)), fields=('source', 'name'), name='directory_one_group_of_a_source'),
         ),
         migrations.AddIndex(
             model_name='authorityrule',
