@@ -13,6 +13,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from broker import limits, outgoing
+from broker.actors import ActorKind
 from broker.delivery.handlers import Settle
 from broker.delivery.models import Delivery
 from broker.delivery.outcomes import Outcome, confirmed, failed, retry, skipped
@@ -20,6 +21,7 @@ from broker.delivery.waiting import asked_pause
 from broker.errors import BrokerError
 from broker.keys.services import saml_signing
 from broker.keys.strict_json import NotStrictJson, read_object
+from broker.registry.models import ServiceProvider
 from broker.sessions.models import Participant
 from broker.traces.collector import Collector
 from broker.traces.models import Trace
@@ -36,6 +38,7 @@ from federation.saml.logout import (
     Leaving,
     LogoutExpectation,
     LogoutNotDone,
+    VerifiedLogout,
     make_request_id,
     verify_logout_response,
     write_logout_request,
@@ -49,6 +52,7 @@ XML_TYPES = (soap.CONTENT_TYPE, "application/soap+xml", "application/xml")
 FORM = "application/x-www-form-urlencoded"
 NO_ADDRESS = "logout.no_address"
 FORGOTTEN = "logout.forgotten"
+PARTIAL = "PartialLogout: sessions that hang on its own were not reached"
 
 
 class Telling(ABC):
@@ -101,41 +105,30 @@ class SAMLLogout(Telling):
         if not address or face is None:
             return skipped(NO_ADDRESS)
         now, request_id = timezone.now(), make_request_id()
-        trace = Collector(hop=f"LogoutRequest to {participant.application.slug}")
+        leaving = Leaving(
+            issuer=entity_id(),
+            destination=address,
+            name_id=told_name_id(participant, face),
+            session_index=str(participant.pk),
+            reason=REASON_USER if delivery.actor.startswith(f"{ActorKind.PERSON}:") else REASON_ADMIN,
+        )
+        headers = {"Content-Type": f"{soap.CONTENT_TYPE}; charset=UTF-8", "SOAPAction": soap.ACTION}
         try:
-            leaving = Leaving(
-                issuer=entity_id(),
-                destination=address,
-                name_id=told_name_id(participant, face),
-                session_index=str(participant.pk),
-                reason=REASON_USER if delivery.actor.startswith("person") else REASON_ADMIN,
-            )
-            headers = {"Content-Type": f"{soap.CONTENT_TYPE}; charset=UTF-8", "SOAPAction": soap.ACTION}
             request = write_logout_request(leaving, request_id=request_id, now=now, signer=saml_signing())
             answer = _post(address, headers, request, soap.CONTENT_TYPE)
         except BrokerError as error:
             return retry(error.code, error.detail)
         if answer.status not in SOAP_STATUSES:
             return _unexpected(answer, now=now)
-        expectation = LogoutExpectation(
-            issuer=face.entity_id,
-            certificates=[one.der for one in registered_metadata(face).signing_certificates],
-            request_id=request_id,
-            destination=slo_url(),
-        )
+        trace = Collector(hop=f"LogoutRequest to {participant.application.slug}")
         try:
-            _check_content_type(answer)
-            verified = verify_logout_response(answer.body, expectation, trace=trace)
+            verified = _verify(answer, face, request_id=request_id, trace=trace)
         except BrokerError as error:
             trace.check(error.code, passed=False, expected=error.expected, actual=error.actual or error.detail)
             _keep(trace, delivery, participant, code=error.code)
             return _refused(error, status=answer.status)
         return confirmed(
-            answer_digest(answer),
-            status=answer.status,
-            detail="PartialLogout: sessions that hang on its own were not reached"
-            if verified.is_partial
-            else "Success",
+            answer_digest(answer), status=answer.status, detail=PARTIAL if verified.is_partial else "Success"
         )
 
 
@@ -172,6 +165,18 @@ def _post(address: str, headers: Mapping[str, str], body: bytes, accept: str) ->
 def _unexpected(answer: outgoing.Fetched, *, now: datetime) -> Outcome:
     pause = asked_pause(answer.status, answer.headers, now=now)
     return retry("logout.http_status", _described(answer), status=answer.status, lane=pause)
+
+
+def _verify(answer: outgoing.Fetched, face: ServiceProvider, *, request_id: str, trace: Collector) -> VerifiedLogout:
+    """The application's signed word. Raises BrokerError (logout.*)."""
+    expectation = LogoutExpectation(
+        issuer=face.entity_id,
+        certificates=[one.der for one in registered_metadata(face).signing_certificates],
+        request_id=request_id,
+        destination=slo_url(),
+    )
+    _check_content_type(answer)
+    return verify_logout_response(answer.body, expectation, trace=trace)
 
 
 def _check_content_type(answer: outgoing.Fetched) -> None:
