@@ -21,7 +21,7 @@ from broker.actors import Actor
 from broker.delivery.waiting import WAITING, asked_pause
 from broker.errors import BrokerError
 from provisioning.outbound.connectors.base import WAIT_WITHOUT_WORD, Connector, Page, TargetError
-from provisioning.outbound.connectors.scim import ScimConnector
+from provisioning.outbound.connectors.scim import connector_for
 from provisioning.outbound.models import RemoteGroup, Target
 from provisioning.planning.concluding import conclude, end_incomplete
 from provisioning.planning.models import Run
@@ -116,7 +116,7 @@ def _advance(run: Run, *, actor: Actor, until: datetime | None, tell: Tell) -> N
 
 def _read(run: Run, target: Target, *, until: datetime | None, tell: Tell) -> bool:
     """Read the pages of one kind from where the run stands. Returns whether they are through."""
-    with ScimConnector(target) as connector:
+    with connector_for(target) as connector:
         failures = 0
         while True:
             try:
@@ -145,7 +145,7 @@ def is_passing(error: TargetError) -> bool:
 
 def _is_place_lost(run: Run, error: TargetError) -> bool:
     """The target no longer knows where the run stands among its pages (RFC 9865 section 2.1, expiredCursor)."""
-    is_refused = error.http_status in (400, 404, 410)
+    is_refused = error.http_status in (400, 410)
     return is_refused and bool(run.position) and run.restarts < limits.RUN_RESTARTS
 
 

@@ -26,5 +26,5 @@ def _a_way_to_loopback(settings: Settings) -> None:
 
 
 @pytest.fixture
-def target(db: None, fake: ScimTarget) -> Target:  # noqa: ARG001 - the rows need the database
+def target(db: None, fake: ScimTarget) -> Target:
     return house.make_target(fake.base_url)

@@ -62,9 +62,7 @@ def make_people(number: int, *, organisation: Organisation | None = None, start:
     )
     Identifier.objects.bulk_create(
         [
-            Identifier(
-                person=one, kind="email", value=f"p{n}@acme.example", comparable=f"p{n}@acme.example", since=now
-            )
+            Identifier(person=one, kind="email", value=f"p{n}@acme.example", comparable=f"p{n}@acme.example", since=now)
             for n, one in enumerate(people, start)
         ]
     )
