@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from broker.actors import SYSTEM
@@ -43,7 +43,7 @@ def due_lanes(now: datetime) -> list[str]:
     lanes = Lane.objects.filter(
         Exists(due), Q(not_before=None) | Q(not_before__lte=now), state__in=CARRIED, lease_until=None
     )
-    return list(lanes.order_by("carried_at", "name").values_list("name", flat=True))
+    return list(lanes.order_by(F("carried_at").asc(nulls_first=True), "name").values_list("name", flat=True))
 
 
 @transaction.atomic

@@ -137,6 +137,7 @@ def test_what_the_handler_leaves_unsettled_is_tried_again() -> None:
     assert (second.reason, attempts(second), attempts(first)) == ("delivery.unsettled", ["retrying"], ["confirmed"])
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("error", [RuntimeError("secret"), OperationalError("the database went away")])
 def test_a_handler_that_breaks_off_keeps_what_it_settled(error: Exception) -> None:
     def act(_lane: str, batch: Sequence[Delivery], settle: Settle) -> None:
@@ -234,3 +235,13 @@ def test_a_lane_that_an_operator_pauses_meanwhile_takes_no_further_attempt(handl
 
 def test_no_lane_no_turn() -> None:
     assert carry("nobody") == 0
+
+
+def test_a_claim_takes_no_more_than_the_limit_whatever_the_handler_says(
+    handler: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "DELIVERY_BATCH", 3)
+    handler.batch = 1_000_000
+    put(*(f"person:{number}" for number in range(5)))
+    carry(LANE)
+    assert [len(batch) for batch in handler.seen] == [3, 2]

@@ -73,7 +73,7 @@ def test_a_sweep_with_nothing_to_do_asks_four_times() -> None:
 
 
 def test_no_statement_of_the_carrying_reads_the_whole_ledger() -> None:
-    """On PostgreSQL the planner chooses by what it counted, so SQLite's, which goes by the indexes, is asked."""
+    """Of a small table a planner may well read all, hence it is asked what it does where it need not."""
     put("person:1", "person:2")
     turn = take_turn(LANE)
     assert turn
@@ -82,10 +82,14 @@ def test_no_statement_of_the_carrying_reads_the_whole_ledger() -> None:
     plans = [plan for sql in asked if sql.startswith(("SELECT", "UPDATE")) for plan in _explain(sql)]
     assert len(plans) > 10
     assert any("delivery_claimable" in plan for plan in plans)
-    assert [plan for plan in plans if plan.startswith("SCAN delivery_delivery") and "INDEX" not in plan] == []
+    whole = ("SCAN delivery_delivery", "Seq Scan on delivery_delivery")
+    assert [plan for plan in plans if plan.strip(" ->").startswith(whole) and "INDEX" not in plan] == []
 
 
 def _explain(sql: str) -> list[str]:
     with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN QUERY PLAN {sql}".replace("%", "%%"))
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")
+        explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+        cursor.execute(f"{explain} {sql}".replace("%", "%%"))
         return [row[-1] for row in cursor.fetchall()]
