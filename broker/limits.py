@@ -307,6 +307,8 @@ AUTHORITY_SOURCES = 20
 """Sources that one rule of authority names."""
 AUTHORITY_AHEAD = timedelta(days=366)
 """How far ahead a rule of authority may be dated."""
+AUTHORITY_APPLIED_WITHIN = timedelta(minutes=15)
+"""How long after its beginning a rule may not be applied to everybody before the doctor says so."""
 AUTHORITY_SAMPLES = 20
 """People whom a simulation of a rule shows."""
 
@@ -393,8 +395,8 @@ LEAVER_ITEMS_PER_EVENT = 200
 """Items whose digests one event of the book names."""
 LEAVER_SEALS_IN_EXPORT = 50_000
 """Links of the chain that an export reaches beyond what it needs, so that a newer anchor fits: 16 days of them."""
-LEAVER_CASE_RETENTION = timedelta(days=730)
-"""How long a case is kept after the person returned, or after it was settled and watched to the end."""
+LEAVER_CASE_RETENTION = timedelta(days=700)
+"""How long a case is kept once it is over or watched to its end: shorter than the events that prove it."""
 
 # Accounts at targets
 TARGET_CONNECTIONS = 16

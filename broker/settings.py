@@ -479,6 +479,7 @@ DOCTOR_CHECKS = [
     "broker.delivery.doctor.check_deliveries",
     "broker.keys.doctor.check_keys",
     "broker.registry.doctor.check_parties",
+    "broker.directory.doctor.check_authority",
     "broker.access.doctor.check_policies",
     "broker.console.doctor.check_operators",
     "provisioning.leaver.doctor.check_leavers",

@@ -275,8 +275,11 @@ _groups = _Groups()
 
 def _group_name(provider: uuid.UUID | None, source: str, name: str, slugs: Mapping[uuid.UUID, str]) -> str:
     """As policies name it; "" where nobody tells of it any more."""
-    slug = source.partition(":")[2] if provider is None else slugs.get(provider, "")
-    return f"{slug}/{name}" if slug else ""
+    if provider is not None:
+        return f"{slugs[provider]}/{name}" if provider in slugs else ""
+    slug = source.partition(":")[2]
+    # A feed that is called as an identity provider is gives no membership in that one's groups.
+    return f"{source if slug in slugs.values() else slug}/{name}" if slug else ""
 
 
 def _renamed() -> tuple[Any, ...]:

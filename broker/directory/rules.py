@@ -14,7 +14,7 @@ from django.utils import timezone
 from broker import limits
 from broker.actors import SYSTEM, Actor
 from broker.directory.attributes import ACTIVE, IDENTIFIERS, TRUE, Values, check_name
-from broker.directory.models import AuthorityRule, Identifier, Person
+from broker.directory.models import AuthorityRule, Conflict, Identifier, Person
 from broker.directory.orders import Orders, orders_at
 from broker.directory.provenance import Order, Told, find_winner, said
 from broker.directory.revising import Revision, current_values, revise
@@ -132,7 +132,10 @@ def schedule_rule(
 
 @transaction.atomic
 def withdraw_rule(rule: AuthorityRule, *, actor: Actor) -> AuthorityRule:
-    """Take a rule back before it begins. Raises BrokerError("authority.rule") when it has begun."""
+    """Take a rule back before it begins; conflicts that it would have ended are open again.
+
+    Raises BrokerError("authority.rule") when it has begun.
+    """
     held = AuthorityRule.objects.select_for_update().get(pk=rule.pk)
     if held.state == State.WITHDRAWN:
         return held
@@ -140,6 +143,9 @@ def withdraw_rule(rule: AuthorityRule, *, actor: Actor) -> AuthorityRule:
         raise BrokerError("authority.rule", expected="a rule that has not begun", actual=held.get_state_display())
     held.state = State.WITHDRAWN
     held.save(update_fields=["state"])
+    Conflict.objects.filter(rule=held, state=Conflict.State.SCHEDULED).update(
+        state=Conflict.State.OPEN, rule=None, resolved_at=None, resolved_by=""
+    )
     record(catalogue.AUTHORITY_WITHDRAWN, actor=actor, subject=("authority_rule", held.pk), attribute=held.attribute)
     raise_version()
     return held

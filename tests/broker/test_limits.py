@@ -27,6 +27,12 @@ from broker.actors import SYSTEM, Actor, ActorKind
 from broker.approvals.services import approve
 from broker.client_certificate import open_certificate
 from broker.console.models import Operator
+from broker.directory.attributes import check_claims
+from broker.directory.doctor import check_authority
+from broker.directory.groups import add_members, create_group
+from broker.directory.rules import check_rule, schedule_rule, simulate_rule
+from broker.directory.services import NewPerson, create_people
+from broker.directory.sources import Source, SourceKind
 from broker.errors import BrokerError
 from broker.events.catalogue import OPERATOR_CREATED
 from broker.events.grouped import GroupCommit
@@ -57,8 +63,9 @@ from broker.traces.collector import Collector
 from federation.logout.requests import OWN_WISH, open_request, seal_request
 from tests.broker.access import house
 from tests.broker.access.gateway import action, entity, make_gateway
+from tests.broker.directory.sources import HR, say
 from tests.broker.tokens.desk import Desk
-from tests.factories import make_client, make_flow, make_resource, make_service
+from tests.factories import make_client, make_flow, make_organisation, make_person, make_resource, make_service
 from tests.fakes.assertions import assertion
 from tests.fakes.certificates import make_certificate
 from tests.fakes.fake_op import public_jwk
@@ -673,3 +680,64 @@ def test_a_decision_is_kept_for_its_time():
     at = Decision.objects.get().at
     assert decisions.forget_expired(now=at + limits.DECISION_RETENTION) == 0
     assert decisions.forget_expired(now=at + limits.DECISION_RETENTION + timedelta(seconds=1)) == 1
+
+
+def is_kept(claims):
+    return passes(lambda: check_claims(claims))
+
+
+@pytest.mark.parametrize(
+    ("claims", "limit"),
+    [
+        (lambda size: {f"a{number}": ("x",) for number in range(size)}, limits.DIRECTORY_ATTRIBUTES),
+        (lambda size: {"a" * size: ("x",)}, limits.DIRECTORY_ATTRIBUTE_CHARS),
+        (lambda size: {"roles": ("x",) * size}, limits.DIRECTORY_VALUES),
+        (lambda size: {"roles": ("x" * size,)}, limits.DIRECTORY_VALUE_CHARS),
+        (lambda size: {"roles": ("x" * 4_096,) * 127, "a": ("x" * (size - 4_096 * 127),)}, limits.DIRECTORY_CHARS),
+    ],
+)
+def test_what_a_source_says_of_a_person_has_its_size(claims, limit):
+    assert is_kept(claims(limit))
+    assert not is_kept(claims(limit + 1))
+
+
+@pytest.mark.django_db
+def test_an_event_names_so_many_people():
+    group = create_group("all", source=Source(SourceKind.SCIM, "hr"), actor=SYSTEM)
+    organisation = make_organisation()
+    people = create_people([NewPerson(organisation)] * (limits.DIRECTORY_CHUNK + 1), actor=SYSTEM)
+    add_members(group, [person.pk for person in people], actor=SYSTEM)
+    told = Event.objects.filter(type="person.changed").order_by("id")
+    assert [len(event.details["people"]) for event in told] == [limits.DIRECTORY_CHUNK, 1]
+
+
+@pytest.mark.django_db
+def test_a_rule_of_authority_has_its_number_of_sources_and_its_time_ahead():
+    def sources(count):
+        return [f"scim:hr{number}" for number in range(count)]
+
+    assert passes(lambda: check_rule("title", sources(limits.AUTHORITY_SOURCES)))
+    assert not passes(lambda: check_rule("title", sources(limits.AUTHORITY_SOURCES + 1)))
+
+    def scheduled(ahead):
+        return passes(lambda: schedule_rule("title", [], valid_from=timezone.now() + ahead, actor=SYSTEM))
+
+    assert scheduled(limits.AUTHORITY_AHEAD)
+    assert not scheduled(limits.AUTHORITY_AHEAD + timedelta(minutes=1))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("over", "levels"), [(0, ["ok"]), (1, ["warning"])])
+def test_a_rule_of_authority_waits_so_long_before_the_doctor_says_so(over, levels):
+    begins = timezone.now() + timedelta(days=1)
+    schedule_rule("title", ["idp:*"], valid_from=begins, actor=SYSTEM)
+    with time_machine.travel(begins + limits.AUTHORITY_APPLIED_WITHIN + timedelta(seconds=over), tick=False):
+        assert [finding.level for finding in check_authority()] == levels
+
+
+@pytest.mark.django_db
+def test_a_simulation_shows_so_many_people():
+    for _ in range(limits.AUTHORITY_SAMPLES + 1):
+        say(HR, make_person(), title="Engineer")
+    found = simulate_rule("title", ["csv:payroll"])
+    assert (found.changed, len(found.samples)) == (limits.AUTHORITY_SAMPLES + 1, limits.AUTHORITY_SAMPLES)

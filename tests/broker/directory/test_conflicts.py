@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from broker.directory.conflicts import Decision, resolve_conflict, retry_taken, simulate_winning
 from broker.directory.models import AuthorityRule, Conflict
+from broker.directory.rules import withdraw_rule
 from broker.directory.tasks import tend_authority
 from broker.errors import BrokerError
 from broker.events.models import Event
@@ -58,6 +59,15 @@ def test_to_let_the_source_win_is_a_dated_rule_that_ends_the_conflict():
     conflict.refresh_from_db()
     assert conflict.state == "ended"
     assert fresh(conflict.person).claims == {"title": ["Wizard"]}
+
+
+def test_a_rule_that_is_taken_back_opens_its_conflict_again():
+    conflict = make_conflict()
+    begins = timezone.now() + timedelta(days=2)
+    resolve_conflict(conflict, Decision.WIN, actor=OPERATOR, valid_from=begins)
+    withdraw_rule(AuthorityRule.objects.get(), actor=OPERATOR)
+    conflict.refresh_from_db()
+    assert (conflict.state, conflict.rule, conflict.resolved_by) == ("open", None, "")
 
 
 def test_to_let_it_win_moves_it_to_the_front_of_the_rule_in_force():

@@ -21,6 +21,7 @@ from broker.directory.groups import (
     set_members,
 )
 from broker.directory.models import Group, Membership, Person
+from broker.directory.services import set_groups
 from broker.errors import BrokerError
 from broker.events.models import Event
 from federation.claims.release import release_claims
@@ -171,6 +172,14 @@ def test_policies_name_a_feeds_group_by_the_feed_and_its_name():
     person = make_person()
     add_members(make_group(), [person.pk], actor=SYSTEM)
     assert known_person(fresh(person)).parents == ({"type": "Group", "id": "workday/engineering"},)
+
+
+def test_a_feed_that_is_called_as_an_identity_provider_is_gives_no_place_in_its_groups():
+    person, provider = make_person(), make_identity_provider(slug="workday")
+    add_members(make_group(), [person.pk], actor=SYSTEM)
+    assert groups_at_a_decision(person) == ["scim:workday/engineering"]
+    set_groups(person, ["engineering"], identity_provider=provider, actor=SYSTEM)
+    assert groups_at_a_decision(person) == ["scim:workday/engineering", "workday/engineering"]
 
 
 def groups_at_a_decision(person):

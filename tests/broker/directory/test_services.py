@@ -1,14 +1,23 @@
 """What is written of a person, and whose an identifier is."""
 
 import pytest
+from django.utils import timezone
 
 from broker.actors import SYSTEM
-from broker.directory.models import Identifier
-from broker.directory.services import deactivate_person, reactivate_person, set_groups, write_login
+from broker.directory.models import Conflict, Identifier
+from broker.directory.services import (
+    NewPerson,
+    create_people,
+    deactivate_person,
+    reactivate_person,
+    set_groups,
+    write_login,
+)
 from broker.errors import BrokerError
 from broker.events.models import Event
 from broker.registry.models import IdentityProvider
-from tests.factories import make_identity_provider, make_person
+from tests.broker.directory.sources import HR, fresh, say
+from tests.factories import make_identity_provider, make_organisation, make_person
 
 pytestmark = pytest.mark.django_db
 
@@ -96,3 +105,48 @@ def test_closing_and_opening_an_account_is_recorded_once_each():
         assert reactivate_person(person, reason="back", actor=SYSTEM).is_active
     types = list(Event.objects.order_by("id").values_list("type", flat=True))
     assert types == ["person.deactivated", "person.reactivated"]
+
+
+def test_a_logins_values_and_groups_are_told_in_one_event():
+    person, provider = make_person(), make_identity_provider()
+    claims = {"title": ("Engineer",), "groups": ("staff",)}
+    for _ in range(2):
+        write_login(person, claims, identity_provider=provider, evidence="trace:1", actor=SYSTEM)
+    (event,) = Event.objects.filter(type="person.changed")
+    assert event.details["changed"] == ["groups", "title"]
+    write_login(person, claims | {"groups": ()}, identity_provider=provider, evidence="trace:2", actor=SYSTEM)
+    assert Event.objects.filter(type="person.changed").latest("id").details["changed"] == ["groups"]
+    assert not person.groups.exists()
+
+
+def test_a_login_says_nothing_of_whether_the_account_is_open():
+    person = make_person()
+    write(person, active=("no",), name=(), email=())
+    assert fresh(person).provenance == {}
+    assert fresh(person).is_active
+
+
+def test_a_login_below_hr_is_let_in_and_leaves_a_conflict():
+    person = make_person()
+    say(HR, person, title="Engineer", email="a@acme.example")
+    assert write(person, title="Wizard", email="b@acme.example") == []
+    assert fresh(person).held_identifiers == {"email": "a@acme.example"}
+    assert sorted(Conflict.objects.values_list("attribute", flat=True)) == ["email", "title"]
+
+
+def test_a_retired_identity_providers_groups_are_not_those_of_its_successor():
+    person, provider = make_person(), make_identity_provider(slug="acme")
+    set_groups(person, ["staff"], identity_provider=provider, actor=SYSTEM)
+    type(provider).objects.update(retired_at=timezone.now())
+    successor = make_identity_provider(slug="acme", organisation=provider.organisation)
+    assert set_groups(fresh(person), ["staff"], identity_provider=successor, actor=SYSTEM)
+    assert person.groups.count() == 2
+
+
+def test_people_are_made_many_at_once_with_one_event():
+    organisation = make_organisation()
+    people = create_people([NewPerson(organisation, str(number)) for number in range(30)], actor=SYSTEM)
+    assert [one.external_id for one in people] == [str(number) for number in range(30)]
+    (event,) = Event.objects.filter(type="person.created")
+    assert event.details["people"] == [str(one.pk) for one in people]
+    assert create_people([], actor=SYSTEM) == []
