@@ -446,6 +446,8 @@ RUN_PAGE_FAILURES = 3
 """How often in a row a page may fail in a way that passes before its run ends as incomplete."""
 RUN_WAIT = timedelta(seconds=2)
 """As long a task waits for a target that asks it to; for longer the run is laid aside."""
+RUN_UNTAKEN = timedelta(seconds=10)
+"""A run that was begun and that nobody works on is taken up by the scheduler after as long."""
 RUN_REJECTED = 100
 """Records that were not understood of which a run keeps the ids and reasons."""
 RECONCILE_INTERVAL = timedelta(hours=24)

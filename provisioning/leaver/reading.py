@@ -11,6 +11,7 @@ from django.utils import timezone
 from broker.delivery.handlers import Settle
 from broker.delivery.models import Delivery
 from broker.delivery.outcomes import Outcome, confirmed, retry, skipped
+from provisioning.leaver.models import Case
 from provisioning.leaver.seen import Seen
 from provisioning.outbound.connectors.base import TargetError
 from provisioning.outbound.models import RemoteAccount, Target
@@ -28,10 +29,17 @@ class ReadingHandler:
     def deliver(self, lane: str, batch: Sequence[Delivery], settle: Settle) -> None:
         """Read each person's account, and settle each at once: another reading may take its time."""
         target = Target.objects.filter(slug=lane.partition(":")[2], retired_at=None).first()
+        cases = Case.objects.filter(closed_at=None, pk__in=[_case_of(delivery) for delivery in batch])
+        live = {str(pk) for pk in cases.values_list("pk", flat=True)}
         for delivery in batch:
             if settle.is_over:
                 return
-            settle([(delivery, _read(target, delivery))])
+            is_wanted = _case_of(delivery) in live
+            settle([(delivery, _read(target, delivery) if is_wanted else skipped("leaver.over"))])
+
+
+def _case_of(delivery: Delivery) -> str:
+    return delivery.subject.partition(":")[2]
 
 
 def _read(target: Target | None, delivery: Delivery) -> Outcome:

@@ -14,9 +14,12 @@ CASES_AT_ONCE = 200
 
 
 def forget_cases(*, now: datetime) -> int:
-    """Delete cases that were last looked at before `limits.LEAVER_CASE_RETENTION`; open ones are kept. How many."""
+    """Delete cases that were opened before `limits.LEAVER_CASE_RETENTION` and are watched no more. Returns how many.
+
+    The book forgets later, so that a case which is there can be proved.
+    """
     before = now - limits.LEAVER_CASE_RETENTION
-    over = Case.objects.filter(look_at=None, state_since__lt=before).order_by("pk")
+    over = Case.objects.filter(look_at=None, opened_at__lt=before).order_by("pk")
     total = 0
     while ids := list(over.values_list("pk", flat=True)[:CASES_AT_ONCE]):
         with transaction.atomic():

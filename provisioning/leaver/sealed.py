@@ -28,19 +28,17 @@ def sealed_part(event_ids: Iterable[int]) -> SealedPart:
     An event that no seal holds yet is simply in none. The chain ends with the last seal that holds one of them where
     the newest is more than `limits.LEAVER_SEALS_IN_EXPORT` seals away.
     """
-    missing = sorted(event_ids)
+    wanted = set(event_ids)
     part = SealedPart()
-    if not missing:
-        return part
-    wanted = set(missing)
-    chain = list(_chain(missing[0], wanted))
-    first = next((index for index, (_, ranges) in enumerate(chain) if ranges), None)
-    if first is None:
-        return part
-    chain = chain[first:]
-    if len(chain) > limits.LEAVER_SEALS_IN_EXPORT:
-        last = max(index for index, (_, ranges) in enumerate(chain) if ranges)
-        chain = chain[: last + 1]
+    chain: list[tuple[Seal, list[Range]]] = []
+    last = 0
+    for seal, ranges in _chain(wanted):
+        if ranges or chain:
+            chain.append((seal, ranges))
+            last = len(chain) if ranges else last
+        if not wanted and len(chain) > limits.LEAVER_SEALS_IN_EXPORT:
+            chain = chain[:last]
+            break
     for index, (seal, ranges) in enumerate(chain):
         is_end = index == len(chain) - 1
         part.seals.append(_full(seal) if ranges or is_end else _link(seal))
@@ -51,9 +49,14 @@ def sealed_part(event_ids: Iterable[int]) -> SealedPart:
     return part
 
 
-def _chain(first_id: int, wanted: set[int]) -> Iterator[tuple[Seal, list[Range]]]:
-    """Each seal from where `first_id` may be, with its ranges when it holds a wanted event, else with none."""
-    seals = Seal.objects.filter(until_id__gte=first_id).order_by("id").defer("row_marks")
+def _chain(wanted: set[int]) -> Iterator[tuple[Seal, list[Range]]]:
+    """Each seal from where the first wanted event may be, with its ranges when it holds one, else with none.
+
+    What was found is taken out of `wanted`.
+    """
+    if not wanted:
+        return
+    seals = Seal.objects.filter(until_id__gte=min(wanted)).order_by("id").defer("row_marks")
     for seal in seals.iterator(chunk_size=1000):
         try:
             ranges = read_ranges(seal.ids)

@@ -103,7 +103,7 @@ def _look_at_open(item: Item, place: Place, *, now: datetime) -> None:
 
 
 def _closing_row(item: Item, place: Place) -> Delivery | None:
-    """The row by which the account was closed and read back after `since`; None while there is none."""
+    """The row that was confirmed after `since` by the very answer in which the account reads closed; None without."""
     account = place.account
     if account is None or account.read_at is None or account.read_at < item.since:
         return None
@@ -111,7 +111,7 @@ def _closing_row(item: Item, place: Place) -> Delivery | None:
         return None
     for row in place.syncs:
         is_newer = row.settled_at is not None and row.settled_at >= item.since
-        if row.state == Delivery.State.CONFIRMED and row.digest and is_newer:
+        if row.state == Delivery.State.CONFIRMED and is_newer and row.digest and row.digest == account.answer_digest:
             return row
     return None
 

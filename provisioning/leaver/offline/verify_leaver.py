@@ -490,6 +490,8 @@ def judge_target(item: dict[str, Any], case: dict[str, Any], rows: dict[int, dic
             raise Wrong(f"ledger row {row['id']} read the account as {row['detail']}")
     if item["evidence"].get("active") not in (None, False):
         raise Wrong("the account was read as active")
+    if named[0]["kind"] == "scim" and item["evidence"].get("answer") != named[0]["digest"]:
+        raise Wrong(f"ledger row {named[0]['id']} was confirmed by another answer than the one that was read")
 
 
 def relied_on(

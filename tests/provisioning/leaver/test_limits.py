@@ -104,4 +104,5 @@ def test_an_export_reaches_so_many_seals_or_no_further_than_it_must(
 @pytest.mark.parametrize(("over", "forgotten"), [(timedelta(0), 0), (SECOND, 1)])
 def test_a_case_is_kept_for_its_retention(leaver: Leaver, over: timedelta, forgotten: int) -> None:
     case = leaver.leave()
-    assert forget_cases(now=case.state_since + limits.LEAVER_CASE_RETENTION + over) == forgotten
+    assert limits.LEAVER_CASE_RETENTION < limits.EVENT_RETENTION
+    assert forget_cases(now=case.opened_at + limits.LEAVER_CASE_RETENTION + over) == forgotten
