@@ -38,6 +38,13 @@ events = list(Event.objects.filter(trace_id=trace_id).order_by("id").values("typ
 print(json.dumps({"header": header, "events": events, "hops": read_trace(trace_id)}, default=str))
 """
 
+READ_LEDGER = """
+import json
+from broker.delivery.models import Delivery
+rows = Delivery.objects.filter(kind__startswith="logout.").order_by("id")
+print(json.dumps(list(rows.values("id", "kind", "lane", "state", "reason", "detail", "status", "digest"))))
+"""
+
 
 class Broker:
     """A broker of its own: everything that it keeps is in `folder`."""
@@ -93,8 +100,15 @@ class Broker:
 
     def trace(self, trace_id: str) -> dict[str, Any]:
         """{header, events, hops} of an attempt, as the console shows it."""
+        return dict(self._ask(READ_TRACE, trace_id))
+
+    def logouts(self) -> list[dict[str, Any]]:
+        """What the ledger knows of applications that were told of a session's end, the oldest first."""
+        return list(self._ask(READ_LEDGER))
+
+    def _ask(self, program: str, *arguments: str) -> Any:
         done = subprocess.run(
-            [sys.executable, "-c", f"import django; django.setup()\n{READ_TRACE}", trace_id],
+            [sys.executable, "-c", f"import django; django.setup()\n{program}", *arguments],
             cwd=ROOT,
             env=outer_environment() | self.environment,
             capture_output=True,
@@ -102,4 +116,4 @@ class Broker:
             timeout=60,
         )
         assert done.returncode == 0, done.stderr
-        return dict(json.loads(done.stdout))
+        return json.loads(done.stdout)

@@ -69,6 +69,7 @@ class Application:
                 "PEER_DOMAIN": "application.example",
                 "PEER_NAME_ID": "persistent",
                 "PEER_SIGNATURE_ALGORITHM": RSA_SHA256,
+                "PEER_STORE": "sql",
             },
             log=folder / "server.log",
         )

@@ -1,7 +1,8 @@
 // An application with openid-client: /whoami wants a sign-on and tells who came, /refresh renews its tokens,
-// /logout ends the broker's session. Configured by ISSUER, CLIENT_ID, CLIENT_SECRET, ALGORITHM, HOST and PORT. With
+// /logout ends the broker's session, and the broker's logout tokens, which jose verifies, end ours. Configured by ISSUER, CLIENT_ID, CLIENT_SECRET, ALGORITHM, HOST and PORT. With
 // RESOURCE it pushes its requests, binds its tokens by DPoP, and /resource calls there with a token for it.
 import http from 'node:http';
+import { createRemoteJWKSet, jwtVerify } from 'jose';
 import * as client from 'openid-client';
 
 const { ISSUER, CLIENT_ID, CLIENT_SECRET, ALGORITHM, HOST, PORT, RESOURCE } = process.env;
@@ -17,6 +18,25 @@ client.enableNonRepudiationChecks(config); // ID tokens are verified with the pu
 const newBinding = async () => (RESOURCE ? { DPoP: client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256')) } : undefined);
 const TYPE = 'urn:ietf:params:oauth:token-type:access_token';
 const visitors = new Map();
+const published = createRemoteJWKSet(new URL(config.serverMetadata().jwks_uri));
+const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
+
+// OpenID Connect Back-Channel Logout 1.0 section 2.6; what throws answers 400.
+async function endSessions(request) {
+  const form = new URLSearchParams((await request.toArray()).join(''));
+  const { payload } = await jwtVerify(form.get('logout_token'), published, {
+    issuer: ISSUER,
+    audience: CLIENT_ID,
+    typ: 'logout+jwt',
+    algorithms: [ALGORITHM],
+    requiredClaims: ['iat', 'exp', 'jti', 'events', 'sid'],
+    maxTokenAge: '2 minutes',
+  });
+  if (!payload.events[EVENT] || 'nonce' in payload) throw new Error('no logout token');
+  for (const visitor of visitors.values()) {
+    if (visitor.tokens?.claims().sid === payload.sid && visitor.tokens.claims().sub === payload.sub) delete visitor.tokens;
+  }
+}
 
 const routes = {
   '/up': async () => 'up',
@@ -94,6 +114,12 @@ async function tell(visitor) {
 
 http.createServer(async (request, response) => {
   const url = new URL(request.url, base);
+  if (request.method === 'POST' && url.pathname === '/backchannel-logout') {
+    return endSessions(request).then(
+      () => response.writeHead(200, { 'Cache-Control': 'no-store' }).end(),
+      ({ message }) => response.writeHead(400, { 'Content-Type': 'application/json' }).end(JSON.stringify({ error: 'invalid_request', error_description: message })),
+    );
+  }
   const cookie = /(?:^|; )relying-party=(\w+)/.exec(request.headers.cookie ?? '')?.[1] ?? client.randomNonce().replace(/\W/g, '');
   if (!visitors.has(cookie)) visitors.set(cookie, {});
   response.setHeader('Set-Cookie', `relying-party=${cookie}; HttpOnly; SameSite=Lax; Path=/`);

@@ -20,6 +20,7 @@ $config = [
         'privatekey' => 'signing.key',
         'certificate' => 'signing.crt',
         'sign.authnrequest' => true,
+        'sign.logout' => true,
         'WantAssertionsSigned' => true,
         'signature.algorithm' => 'http://www.w3.org/2001/04/xmldsig-more#rsa-sha256',
         'NameIDPolicy' => [

@@ -25,7 +25,9 @@ $config = [
     'admin.checkforupdates' => false,
     'enable.saml20-idp' => true,
     'module.enable' => ['exampleauth' => true, 'core' => true, 'saml' => true, 'admin' => false],
-    'store.type' => 'phpsession',
+    // Sessions that somebody else than their browser can end have to be found by their SessionIndex.
+    'store.type' => getenv('PEER_STORE') ?: 'phpsession',
+    'store.sql.dsn' => "sqlite:$folder/store.sqlite",
     'session.phpsession.savepath' => $folder,
     'session.phpsession.cookiename' => 'SimpleSAML',
     'session.cookie.secure' => false,
