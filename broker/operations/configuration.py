@@ -24,9 +24,6 @@ from broker.registry.config.base import Section
 from broker.registry.config.table import Entry, Problem, Reading, Table, Value
 from broker.registry.registering.changes import hold_registry
 
-LATER_SECTIONS = ("scim_sources", "targets")
-"""Sections of the format that this version does not offer."""
-
 
 def read_configuration(path: Path, *, environment: Mapping[str, str] = os.environ) -> Configuration:
     """Read the file and all that it names (metadata, keys, secrets).
@@ -98,10 +95,6 @@ def _read_sections(root: Value, reading: Reading) -> tuple[dict[str, dict[str, E
     nameless = set()
     top = Table(root.content, line=root.line, path="", reading=reading)
     entries: dict[str, dict[str, Entry]] = {}
-    for name in LATER_SECTIONS:
-        if name in top:
-            top.raw(name)
-            top.problem(name, f"{name} is not offered yet")
     for name, section in sections().items():
         value = top.raw(name)
         entries[name] = {}

@@ -48,6 +48,16 @@ class TargetAdmin(PartyAdmin):
     list_select_related = ("application",)
     search_fields = ("slug", "name", "owner", "application__slug")
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """The credential is entered once; afterwards it is replaced on its own page."""
+        names = super().get_fields(request, obj)
+        return names if obj is None else tuple(name for name in names if name != "credential")
+
+    @admin.display(description="what is told of a person")
+    def mapping_lines(self, target: Target) -> str:
+        """For viewers, who see no form."""
+        return "\n".join(f"{path}: {rule}" for path, rule in target.mapping.items())
+
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """The list, with the health of its targets read at once."""
         found = super().get_changelist_instance(request)

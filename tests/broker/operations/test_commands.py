@@ -89,13 +89,13 @@ def test_problems_go_to_standard_error_with_file_line_and_path_and_exit_code_one
 
 @pytest.mark.parametrize("command", ["plan", "apply"])
 def test_problems_as_json_are_one_object(command: str, file: Path) -> None:
-    file.write_text("targets: []\n")
+    file.write_text("targets: {}\n")
 
     code, out, _ = run(command, file, "--json")
 
     assert code == 1
     assert json.loads(out) == {
-        "problems": [{"file": str(file), "line": 1, "path": "targets", "text": "targets is not offered yet"}]
+        "problems": [{"file": str(file), "line": 1, "path": "targets", "text": "wants a list"}]
     }
 
 
