@@ -124,6 +124,8 @@ def writable(name: str) -> dict[str, Any]:
     known: dict[str, Any] = {"schemas": {}, "id": {}, "externalid": {}, "meta": {}}
     for attribute in (user if name == "User" else group).attributes or ():
         known[str(attribute.name).lower()] = _inner(attribute)
+    if name == "Group":
+        known["members"]["display"] = {}  # left out before it is read
     if name == "User":
         known[str(enterprise.id).lower()] = {str(one.name).lower(): _inner(one) for one in enterprise.attributes or ()}
     return known

@@ -17,6 +17,7 @@ from scim2_models import (
     Error,
     Meta,
     PatchOp,
+    PayloadTooLargeException,
     PreconditionFailedException,
     Resource,
     ResourceType,
@@ -35,7 +36,7 @@ from scim2_server.service import BULK_SUCCESS_STATUS, ScimService
 from broker import crypto
 from provisioning.inbound import description
 from provisioning.inbound.bodies import Body
-from provisioning.inbound.errors import code_in, told
+from provisioning.inbound.errors import TooManyOperations, code_in, told
 from provisioning.inbound.filters import as_identifier
 from provisioning.inbound.group_changes import change_of_document, change_of_patch
 from provisioning.inbound.journal import Asked, Journal
@@ -69,6 +70,13 @@ class Service(ScimService):
         if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             log.error("scim operation failed", exc_info=exception)
         return Error.model_validate(refusal.body(trace_id=self.trace_id))
+
+    def read_bulk(self, body: bytes, content_type: str | None) -> BulkPlan:
+        """See the core. Raises TooManyOperations."""
+        try:
+            return super().read_bulk(body, content_type)
+        except PayloadTooLargeException as error:
+            raise TooManyOperations(detail=error.detail) from error  # the size was judged before
 
     def list_response(
         self, resource_type: ResourceType, search: SearchRequest[Any], page: Any, shown: list[dict[str, Any]]

@@ -32,9 +32,15 @@ from broker.refusals import find_refusal
 from provisioning.inbound.filters import TooCostly
 from provisioning.inbound.groups import UnknownMembers
 
+
+class TooManyOperations(PayloadTooLargeException):
+    """A bulk of more operations than we take."""
+
+
 # The first that fits: what is more particular stands before what it is a kind of.
 _CODES: tuple[tuple[type[Exception], str], ...] = (
     (UnknownMembers, "scim.members_unknown"),
+    (TooManyOperations, "scim.too_many_operations"),
     (TooCostly, "scim.filter_too_costly"),
     (MethodNotAllowedException, "scim.method"),
     (UnsupportedMediaTypeException, "scim.media_type"),

@@ -49,6 +49,8 @@ def normalise_resource(raw: Mapping[str, Any], known: Mapping[str, Any], *, unwr
             done.body[name] = [one for one in value if one not in foreign]
         elif lower == ENTERPRISE_SCHEMA.lower() and isinstance(value, Mapping):
             done.body[name] = _with_manager(value)
+        elif lower == "members":
+            done.body[name] = without_display(value)
         else:
             done.body[name] = without_null_references(value)
     done.ignored = list(dict.fromkeys(done.ignored))
@@ -75,7 +77,7 @@ def normalise_patch(
         folded = _folded(operation)
         path = folded.get("path")
         if isinstance(path, str) and path:
-            kept += _with_path(folded, path, known, unwritable, done.ignored)
+            kept += _with_path(folded, path, unwritable, done.ignored)
         elif isinstance(folded.get("value"), Mapping):
             folded.pop("path", None)
             kept += _without_path(folded, known, unwritable, done.ignored, resource_id)
@@ -101,13 +103,25 @@ def without_null_references(value: Any) -> Any:
     return value
 
 
+def without_display(members: Any) -> Any:
+    """Members without what they are called, which some repeat and nobody keeps (RFC 7643 section 4.2)."""
+    plain = without_null_references(members)
+    if isinstance(plain, Mapping):
+        return {name: one for name, one in plain.items() if name.lower() != "display"}
+    return (
+        [without_display(one) if isinstance(one, Mapping) else one for one in plain]
+        if isinstance(plain, list)
+        else plain
+    )
+
+
 def _folded(operation: Mapping[str, Any]) -> dict[str, Any]:
     """The operation with op, path and value in lower case."""
     return {name.lower() if name.lower() in {"op", "path", "value"} else name: one for name, one in operation.items()}
 
 
 def _with_path(
-    operation: dict[str, Any], path: str, known: Mapping[str, Any], unwritable: frozenset[str], ignored: list[str]
+    operation: dict[str, Any], path: str, unwritable: frozenset[str], ignored: list[str]
 ) -> list[dict[str, Any]]:
     lower = path.lower()
     if lower.startswith(_FOREIGN) and not lower.startswith(OWN_URN):
@@ -122,8 +136,7 @@ def _with_path(
             return [_manager_operation(operation, value)]
         if lower == ENTERPRISE_SCHEMA.lower() and isinstance(value, Mapping):
             value = _with_manager(value)
-        operation["value"] = value
-    del known
+        operation["value"] = without_display(value) if head.lower() == "members" else value
     return [operation]
 
 
@@ -147,14 +160,14 @@ def _without_path(
         head = _head(name)
         if "[" in name:
             _check_writable(head, None, known, unwritable)
-            chosen += _with_path({**operation, "path": name, "value": value}, name, known, unwritable, ignored)
+            chosen += _with_path({**operation, "path": name, "value": value}, name, unwritable, ignored)
         elif lower == MANAGER_PATH:
             chosen.append(_manager_operation({**operation, "path": name}, value))
         else:
             _check_writable(head if "." in name and not lower.startswith(OWN_URN) else name, value, known, unwritable)
             if lower == ENTERPRISE_SCHEMA.lower() and isinstance(value, Mapping):
                 value = _with_manager(value)
-            plain[name] = without_null_references(value)
+            plain[name] = without_display(value) if lower == "members" else without_null_references(value)
     if plain or not (chosen or ignored or operation["value"]):
         return [{**operation, "value": plain}, *chosen]
     return chosen

@@ -15,13 +15,13 @@ from broker import limits
 from broker.actors import SYSTEM
 from broker.directory.models import Person
 from broker.events.models import Event
+from broker.registry.values import BadValue
 from broker.throttling import Budget
 from provisioning.inbound import views
 from provisioning.inbound.journal import forget_expired, read_sealed
 from provisioning.inbound.models import JournalEntry, SourceToken
 from provisioning.inbound.sources import change_source, retire_source
 from provisioning.inbound.tokens import end_token, import_token, issue_token, live_tokens
-from broker.registry.values import BadValue
 from tests.provisioning.inbound.conftest import PATCH, USER, Caller, assert_refused, last_entry, make_source, user
 
 AMOUNT = 100
@@ -86,7 +86,9 @@ def test_a_token_is_kept_as_a_hash_and_its_use_is_written(call):
     assert token.last_used_from == "127.0.0.1"
 
 
-@pytest.mark.parametrize("value", ["short", "a" * 31, "a" * 513, "with spaces in it, and rather long for that", "é" * 40])
+@pytest.mark.parametrize(
+    "value", ["short", "a" * 31, "a" * 513, "with spaces in it, and rather long for that", "é" * 40]
+)
 def test_a_token_made_elsewhere_that_nobody_could_trust_is_not_taken_over(db, value):
     with pytest.raises(BadValue):
         import_token(make_source(), value, actor=SYSTEM)
@@ -137,7 +139,9 @@ def test_a_method_that_is_not_offered_is_refused_with_those_that_are(call, metho
     assert answer["Allow"] == allowed
 
 
-@pytest.mark.parametrize("path", ["/Nowhere", "/Nowhere/1", "/Users/1/2", "/Users/", "/Schemas/none", "/ResourceTypes/x"])
+@pytest.mark.parametrize(
+    "path", ["/Nowhere", "/Nowhere/1", "/Users/1/2", "/Users/", "/Schemas/none", "/ResourceTypes/x"]
+)
 def test_an_address_that_is_none_is_not_found(call, path):
     answer = call("GET", path)
     if path == "/Users/":
@@ -154,7 +158,11 @@ def test_a_source_has_no_self(call, method):
 
 def test_a_search_over_everything_at_once_is_not_offered(call):
     assert_refused(call("GET", "/"), 501, "scim.not_supported")
-    assert_refused(call("POST", "/.search", {"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"]}), 501, "scim.not_supported")
+    assert_refused(
+        call("POST", "/.search", {"schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"]}),
+        501,
+        "scim.not_supported",
+    )
 
 
 def test_what_is_said_of_ourselves_is_true(call):
@@ -173,7 +181,9 @@ def test_what_is_said_of_ourselves_is_true(call):
     }
     (scheme,) = said["authenticationSchemes"]
     assert scheme["type"] == "oauthbearertoken"
-    schemas = {one["id"]: {each["name"] for each in one["attributes"]} for one in call("GET", "/Schemas").json()["Resources"]}
+    schemas = {
+        one["id"]: {each["name"] for each in one["attributes"]} for one in call("GET", "/Schemas").json()["Resources"]
+    }
     assert not schemas[USER] & {"password", "roles", "entitlements", "x509Certificates"}
     assert {one["endpoint"] for one in call("GET", "/ResourceTypes").json()["Resources"]} == {"/Users", "/Groups"}
 
@@ -210,7 +220,21 @@ def test_another_media_type_is_refused(call, media_type):
         b'{"name":' * 40 + b"{}" + b"}" * 40,
         b"[" * 100_000,
     ],
-    ids=["empty", "list", "null", "torn", "utf-16", "not utf-8", "twice", "twice in another case", "NaN", "NUL", "half a pair", "deep", "very deep"],
+    ids=[
+        "empty",
+        "list",
+        "null",
+        "torn",
+        "utf-16",
+        "not utf-8",
+        "twice",
+        "twice in another case",
+        "NaN",
+        "NUL",
+        "half a pair",
+        "deep",
+        "very deep",
+    ],
 )
 def test_what_is_not_plain_json_is_refused(call, raw):
     answer = call("POST", "/Users", raw)
@@ -258,7 +282,9 @@ def test_what_was_sent_is_sealed_and_opens_in_the_console_only(call):
 )
 def test_a_password_that_somebody_sends_is_kept_nowhere(call, body):
     shown = call.create("bob")
-    call("PATCH" if "Operations" in body else "POST", f"/Users/{shown['id']}" if "Operations" in body else "/Users", body)
+    call(
+        "PATCH" if "Operations" in body else "POST", f"/Users/{shown['id']}" if "Operations" in body else "/Users", body
+    )
     entry = last_entry()
     assert entry.code == "scim.mutability"
     assert "hunter2" not in json.dumps(read_sealed(entry))

@@ -67,7 +67,7 @@ def people(call):
         ('(userName eq "ada" or externalId eq "hr-1") and active eq false', {"bob"}),
         ('meta.lastModified gt "2000-01-01T00:00:00Z"', {"ada", "bob", "eve"}),
         ('userName eq "x\\" or userName pr"', set()),
-        ("userName eq \"' OR 1=1 --\"", set()),
+        ('userName eq "\' OR 1=1 --"', set()),
         ('id eq "not-an-id"', set()),
         ('not (id eq "not-an-id")', {"ada", "bob", "eve"}),
     ],
@@ -162,7 +162,7 @@ DEEP = "not (" * (limits.SCIM_FILTER_DEPTH + 1) + "title pr" + ")" * (limits.SCI
         'meta.created co "20"',
         'meta.created gt "yesterday"',
         'meta.created gt "2020-01-01T00:00:00"',
-        'active gt true',
+        "active gt true",
         'active eq "perhaps"',
         'id sw "0"',
         'emails[shoeSize eq "39"]',
@@ -182,7 +182,7 @@ DEEP = "not (" * (limits.SCIM_FILTER_DEPTH + 1) + "title pr" + ")" * (limits.SCI
         DEEP,
         "title pr and " * 60 + "title pr",
         'userName eq "' + "a" * limits.SCIM_FILTER_CHARS + '"',
-        'emails eq null',
+        "emails eq null",
         'userName eq "\\u0000"',
     ],
     ids=lambda text: text[:40],
@@ -197,13 +197,11 @@ def test_a_filter_that_cannot_be_is_refused(call, people, scim_filter):
     [
         'title co "a" or userName co "a" or nickName co "a"',
         'title ne "a" and userName ew "a" and not (active eq true)',
-        'not (not (not (title pr)))',
+        "not (not (not (title pr)))",
     ],
 )
 def test_more_than_two_scans_in_one_filter_are_too_many(call, people, scim_filter):
-    assert_refused(
-        call.client.get("/scim/v2/Users", {"filter": scim_filter}), 400, "scim.filter_too_costly", "tooMany"
-    )
+    assert_refused(call.client.get("/scim/v2/Users", {"filter": scim_filter}), 400, "scim.filter_too_costly", "tooMany")
 
 
 def test_a_group_is_not_found_by_what_only_people_have(call):

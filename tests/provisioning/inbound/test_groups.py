@@ -67,7 +67,10 @@ def test_members_come_and_go_by_patch(call, operations, expected):
                 "add": {"op": "add", "path": "members", "value": values},
                 "replace": {"op": "replace", "path": "members", "value": values},
                 "remove-all": {"op": "remove", "path": "members"},
-                "remove-by-filter": {"op": "remove", "path": f'members[value eq "{"".join(ids[one] for one in names)}"]'},
+                "remove-by-filter": {
+                    "op": "remove",
+                    "path": f'members[value eq "{"".join(ids[one] for one in names)}"]',
+                },
                 "no-path": {"op": "add", "value": {"members": values}},
             }[verb]
         )
@@ -220,7 +223,9 @@ def test_a_group_that_makes_operators_is_not_written_from_outside(call, name):
 @pytest.mark.parametrize("name", ["Staff", "staff", "STAFF"])
 def test_a_group_name_is_one_groups_in_whatever_case(call, name):
     call.create_group("Staff")
-    assert_refused(call("POST", "/Groups", {"schemas": [GROUP], "displayName": name}), 409, "scim.uniqueness", "uniqueness")
+    assert_refused(
+        call("POST", "/Groups", {"schemas": [GROUP], "displayName": name}), 409, "scim.uniqueness", "uniqueness"
+    )
     other = call.create_group("Others")
     rename = {"op": "replace", "path": "displayName", "value": name}
     assert_refused(call.patch(f"/Groups/{other['id']}", rename), 409, "scim.uniqueness", "uniqueness")

@@ -108,7 +108,8 @@ def test_who_comes_or_goes_meanwhile_moves_nobody_else(people):
     assert first == ["ada", "bob"]
     assert "previousCursor" not in said
     people.create("aaa")
-    people("DELETE", f"/Users/{people.found('userName eq \"bob\"')[0]['id']}")
+    (bob,) = people.found('userName eq "bob"')
+    people("DELETE", f"/Users/{bob['id']}")
     second, said = names(people, cursor=said["nextCursor"], count=2, sortBy="userName")
     assert second == ["Carl", "Dora"]
     back, _ = names(people, cursor=said["previousCursor"], count=2, sortBy="userName")
@@ -157,7 +158,9 @@ def test_what_cannot_be_sorted_by_is_refused(people, attribute):
 )
 def test_only_what_was_asked_for_is_answered(people, parameters, present, absent):
     (shown,) = people.found('userName eq "ada"', **parameters)
-    alone = people("GET", f"/Users/{shown['id']}?" + "&".join(f"{name}={value}" for name, value in parameters.items())).json()
+    alone = people(
+        "GET", f"/Users/{shown['id']}?" + "&".join(f"{name}={value}" for name, value in parameters.items())
+    ).json()
     for one in (shown, alone):
         assert present <= one.keys()
         assert not absent & one.keys()

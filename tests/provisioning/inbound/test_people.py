@@ -186,7 +186,7 @@ def test_a_rename_follows(call):
     call.patch(
         f"/Users/{shown['id']}",
         {"op": "replace", "path": "userName", "value": "ada.king"},
-        {"op": "replace", "path": 'emails[primary eq true].value', "value": "ada.king@acme.example"},
+        {"op": "replace", "path": "emails[primary eq true].value", "value": "ada.king@acme.example"},
     )
     assert [one["id"] for one in call.found('userName eq "ada.king"')] == [shown["id"]]
     assert call.found('userName eq "ada"') == []
@@ -253,7 +253,11 @@ def test_a_part_of_an_attribute_that_is_not_known_is_refused(call):
         ({"op": "move", "path": "title", "value": "x"}, "scim.value", "invalidValue"),
         ({"op": "add", "path": "title"}, "scim.value", "invalidValue"),
         ({"op": "replace", "path": "active", "value": "perhaps"}, "scim.value", "invalidValue"),
-        ({"op": "replace", "path": 'emails[type eq "work"].value', "value": "a@b.example"}, "scim.no_target", "noTarget"),
+        (
+            {"op": "replace", "path": 'emails[type eq "work"].value', "value": "a@b.example"},
+            "scim.no_target",
+            "noTarget",
+        ),
     ],
     ids=lambda value: str(value.get("path", value)) if isinstance(value, dict) else None,
 )
@@ -288,7 +292,9 @@ def test_another_sources_user_does_not_exist(call, make_caller, method):
     unknown = "00000000-0000-4000-8000-000000000000"
     operation = {"op": "replace", "path": "title", "value": "Boss"}
     body = {"PUT": user("eve"), "PATCH": {"schemas": [PATCH_SCHEMA], "Operations": [operation]}}.get(method)
-    answers = [other(method, f"/Users/{one}", body) for one in (shown["id"], unknown, "not-a-uuid", shown["id"].upper())]
+    answers = [
+        other(method, f"/Users/{one}", body) for one in (shown["id"], unknown, "not-a-uuid", shown["id"].upper())
+    ]
     for answer in answers:
         assert_refused(answer, 404, "scim.not_found")
     details = {one.json()["detail"].partition(" [")[0] for one in answers}
