@@ -382,6 +382,8 @@ LEAVER_REREADS = (
     timedelta(days=7),
 )
 """After which times since it was read back closed an account is read again, since access may come back."""
+LEAVER_REREAD_RETRY = timedelta(hours=1)
+"""Until such a reading is tried anew that came to nothing."""
 LEAVER_READ_PAUSE = timedelta(seconds=10)
 """How long an account that nobody was asked to close may stay unread before it is read."""
 LEAVER_LOOK_INTERVAL = timedelta(seconds=5)
@@ -468,6 +470,10 @@ PLAN_NAMES = 20
 SCIM_BODY_BYTES = 1024 * 1024
 """One request, a bulk included (maxPayloadSize)."""
 SCIM_JSON_DEPTH = 12
+SCIM_USER_CHARS = 64 * 1024
+"""What is kept of one User, as JSON."""
+SCIM_LIST_MEMBERS = 20_000
+"""Members on one page of groups; above it the page has fewer groups, at least one."""
 SCIM_REQUESTS = 5_000
 """Of one source in a window."""
 SCIM_PAGE = 200

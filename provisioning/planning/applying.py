@@ -11,7 +11,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from broker import limits
-from broker.actors import Actor
+from broker.actors import Actor, ActorKind
 from broker.approvals.humans import is_operator
 from broker.delivery.models import Priority
 from broker.errors import BrokerError
@@ -80,11 +80,12 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def apply_plan(plan: Plan, *, actor: Actor, tell: Tell | None = None) -> Plan:
+def apply_plan(plan: Plan, *, actor: Actor, until: datetime | None = None, tell: Tell | None = None) -> Plan:
     """Hand every operation to the ledger. What was handed over before a kill is not handed over again.
 
     What closes or deletes too many accounts waits under a hold; an operator's application asks for its release at
-    once. `tell` is called with the number of operations handed over so far. Raises BrokerError, the code of a check.
+    once. `tell` is called with the number of operations handed over so far. After `until` it stops as APPLYING, and
+    whoever calls it again goes on. Raises BrokerError, the code of a check.
     """
     plan = _begin(plan, actor=actor)
     done = 0
@@ -92,7 +93,21 @@ def apply_plan(plan: Plan, *, actor: Actor, tell: Tell | None = None) -> Plan:
         done += number
         if tell is not None:
             tell(plan, done)
+        if until is not None and timezone.now() >= until:
+            Plan.objects.filter(pk=plan.pk, lease=plan.lease).update(lease="", lease_until=timezone.now())
+            return plan
     return _finish(plan, actor=actor)
+
+
+def applying_actor(plan: Plan) -> Actor:
+    """Who let the plan be applied, for a process that goes on with it."""
+    kind, _, identifier = plan.applied_by.partition(":")
+    return Actor(ActorKind(kind), identifier, trace_id=plan.run.trace_id)
+
+
+def unfinished_plans(*, now: datetime) -> list[int]:
+    """Plans that are being applied and that nobody works on."""
+    return list(Plan.objects.filter(state=State.APPLYING, lease_until__lte=now).values_list("pk", flat=True))
 
 
 @transaction.atomic

@@ -44,7 +44,8 @@ def carry_on(run: Run, *, actor: Actor, until: datetime | None = None, tell: Tel
 
 def start_due(*, now: datetime) -> list[int]:
     """Begin what is due and take up what nobody works on. Returns the runs to be carried on."""
-    waiting = Run.objects.filter(Q(lease="") | Q(lease_until__lte=now), ended_at=None, purpose=Run.Purpose.RECONCILE)
+    untaken = Q(lease="", began_at__lte=now - limits.RUN_UNTAKEN)
+    waiting = Run.objects.filter(untaken | Q(lease_until__lte=now), ended_at=None)
     due = waiting.filter(Q(resume_at=None) | Q(resume_at__lte=now))
     found = list(due.values_list("pk", flat=True))
     for target in _due(now=now):

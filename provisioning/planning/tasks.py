@@ -3,10 +3,14 @@
 from celery import shared_task
 from django.utils import timezone
 
+from broker import limits
 from broker.bell import ring
-from provisioning.planning import forgetting, scheduling
+from broker.errors import BrokerError
+from provisioning.planning import applying, forgetting, scheduling
+from provisioning.planning.models import Plan
 
 CARRY = "provisioning.planning.tasks.carry_run"
+APPLY = "provisioning.planning.tasks.carry_plan"
 
 
 @shared_task
@@ -15,7 +19,25 @@ def reconcile_due() -> int:
     runs = scheduling.start_due(now=timezone.now())
     for run in runs:
         ring(CARRY, str(run))
+    for plan in applying.unfinished_plans(now=timezone.now()):
+        ring(APPLY, str(plan))
     return len(runs)
+
+
+@shared_task
+def carry_plan(plan: str) -> None:
+    """Go on with a plan that an operator let be applied, for a slice."""
+    found = Plan.objects.select_related("run").filter(pk=int(plan), state=Plan.State.APPLYING).first()
+    if found is None:
+        return
+    try:
+        actor = applying.applying_actor(found)
+        found = applying.apply_plan(found, actor=actor, until=timezone.now() + limits.RUN_SLICE)
+    except BrokerError:
+        # Another process goes on with it, or the target was switched off: the next sweep looks again.
+        return
+    if found.state == Plan.State.APPLYING:
+        ring(APPLY, plan)
 
 
 @shared_task

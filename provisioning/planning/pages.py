@@ -1,0 +1,56 @@
+"""What the console's pages about plans, runs, drift and holds have in common."""
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import Http404, HttpRequest
+from django.template.response import TemplateResponse
+from unfold.admin import ModelAdmin
+
+from broker.actors import Actor, ActorKind
+from broker.errors import BrokerError
+from broker.http import actor_from
+
+
+def operator_behind_request(request: HttpRequest) -> Actor:
+    """The operator who uses the console."""
+    return actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
+
+
+def in_sentences(error: BrokerError) -> str:
+    """A refusal as operators read it."""
+    return f"{error.refusal.meaning} {error.refusal.remedy} {error.actual}".rstrip()
+
+
+def count_words(counts: dict[str, int]) -> str:
+    """Counts side by side."""
+    return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in sorted(counts.items())) or "nothing"
+
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Rows that programs write; operators look at them and decide on their pages."""
+
+    list_per_page = 50
+    show_full_result_count = False
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002 - likewise
+        return False
+
+    def found(self, request: HttpRequest, object_id: str) -> Any:
+        """The row, for an operator who may see it."""
+        row = self.get_queryset(request).filter(pk=object_id).first() if object_id.isdecimal() else None
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        if row is None:
+            raise Http404
+        return row
+
+    def page(self, request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
+        """One of our pages within the console."""
+        around = {**self.admin_site.each_context(request), "opts": self.opts}
+        return TemplateResponse(request, f"admin/planning/{template}", around | context)

@@ -1,0 +1,59 @@
+"""The console's pages of runs: what was read of targets, and when."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from provisioning.planning.models import Plan, Run
+from provisioning.planning.pages import ReadOnlyAdmin, count_words
+
+OUTCOMES: dict[str, str] = {
+    Run.Outcome.OK: "cs-good",
+    Run.Outcome.INCOMPLETE: "cs-bad",
+    Run.Outcome.NOTHING_CHECKED: "cs-bad",
+}
+
+
+@admin.register(Run)
+class RunAdmin(ReadOnlyAdmin):
+    """What was read of targets, and when."""
+
+    list_display = ("name", "target", "outcome_shown", "checked", "counted", "began_at", "ended_at", "started_by")
+    list_display_links = ("name",)
+    list_filter = ("outcome", "purpose", "target")
+    list_select_related = ("target",)
+
+    @admin.display(description="run", ordering="pk")
+    def name(self, run: Run) -> str:
+        """What it is for, and its number."""
+        return str(run).capitalize()
+
+    @admin.display(description="outcome", ordering="outcome")
+    def outcome_shown(self, run: Run) -> SafeString:
+        """The outcome as words, with a colour beside it."""
+        words = run.get_outcome_display() if run.ended_at else run.get_stage_display()
+        return format_html('<span class="{}">{}</span>', OUTCOMES.get(run.outcome, ""), words)
+
+    @admin.display(description="found")
+    def counted(self, run: Run) -> str:
+        """What it counted, or why it counted nothing."""
+        return run.code if run.code and not run.counts else count_words(run.counts)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """One run with everything that it counted."""
+        run: Run = self.found(request, object_id)
+        return self.page(
+            request,
+            "run.html",
+            title=f"{str(run).capitalize()} of {run.target}",
+            original=run,
+            run=run,
+            style=OUTCOMES.get(run.outcome, ""),
+            counts=sorted((name.replace("_", " "), number) for name, number in run.counts.items()),
+            plan=Plan.objects.filter(run=run).first(),
+        )
