@@ -15,7 +15,7 @@ from provisioning.planning.pages import operator_behind_request
 from provisioning.planning.watching import watch_target
 
 
-class WatchForm(forms.ModelForm[Watch]):
+class WatchForm(forms.ModelForm):
     """Interval and policy."""
 
     class Meta:
