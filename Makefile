@@ -19,12 +19,18 @@ run: $(RUN) ## run it here with the demonstration company (PORT=8000); Ctrl-C st
 	@PORT='$(PORT)' exec $(BIN)/python -m demo
 
 ##@ Testing
-.PHONY: test test-services test-peers test-browser bench
+.PHONY: test test-services test-faults liar-and-clerk test-peers test-browser bench
 test: $(DEV) ## the whole suite, in parallel; needs no services
 	@$(BIN)/python -m pytest -n $(WORKERS) -q
 
 test-services: $(DEV) ## the same tests on PostgreSQL, with Redis and a Celery worker
 	@sh tests/services/run.sh
+
+test-faults: $(DEV) ## provisioning while workers are killed, servers go away and targets lie
+	@SUITE=tests.faults sh tests/services/run.sh
+
+liar-and-clerk: $(DEV) ## one leaver, ten targets, three of which do not do as they were told
+	@SUITE=tests.faults.liar_and_clerk sh tests/services/run.sh
 
 test-peers: $(DEV) ## logins with others' software
 	@sh tests/peers/run.sh

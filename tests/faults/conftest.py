@@ -9,10 +9,17 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from broker import limits
 from tests.faults.floor import Floor, Start
 from tests.faults.world import World
 
-LIMITS = {"DELIVERY_BACKOFF": 0.2, "DELIVERY_BACKOFF_MAX": 2.0, "LANE_PAUSE": 0.5, "LANE_PAUSE_MAX": 2.0}
+LIMITS = {
+    "DELIVERY_BACKOFF": 0.2,
+    "DELIVERY_BACKOFF_MAX": 2.0,
+    "LANE_PAUSE": 0.5,
+    "LANE_PAUSE_MAX": 2.0,
+    "BREAKER_SMALLEST": 10**6,
+}
 BEAT = {"sweep-deliveries": 0.4, "read-notices": 0.4}
 
 
@@ -38,6 +45,7 @@ def floor(
     start: Start, transactional_db: None, tmp_path: Path, settings: object, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Floor]:
     monkeypatch.setattr(settings, "OUTGOING_NETWORKS", ["127.0.0.0/8"])
+    monkeypatch.setattr(limits, "BREAKER_SMALLEST", LIMITS["BREAKER_SMALLEST"])
     with ExitStack() as exits:
         exits.callback(start.end_lives)
         yield Floor(tmp_path, exits, start)

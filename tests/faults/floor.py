@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from broker.actors import SYSTEM
 from broker.delivery.carrying import carry
-from broker.delivery.models import Delivery, Lane
+from broker.delivery.models import Lane
 from broker.delivery.sweeping import sweep
 from broker.events.reading import read_notices
 from provisioning.outbound.models import RemoteAccount, Target
@@ -110,15 +110,8 @@ class Floor:
     def drain(self, seconds: float = DRAIN_SECONDS) -> float:
         """Wait for the workers to have nothing left. Returns how long it took."""
         return self.world.wait_until(
-            self.hr.is_drained, what="an empty ledger", tell=self.ledger, seconds=seconds, pause=0.1
+            self.hr.is_drained, what="an empty ledger", tell=self.hr.ledger_state, seconds=seconds, pause=0.1
         )
-
-    def ledger(self) -> str:
-        """What is not settled yet, in a few lines."""
-        waiting = Delivery.objects.filter(settled_at=None)
-        rows = [f"{row.lane} {row.subject} {row.state} {row.reason} {row.detail}" for row in waiting[:5]]
-        lanes = [f"{lane.name} {lane.state} {lane.reason}" for lane in Lane.objects.all()]
-        return f"an empty ledger; {waiting.count()} wait: {rows}; {lanes}; {self.hr.ledger_line()}"
 
     def compare(self, slug: str = "crm", **options: Any) -> Comparison:
         """HR's people against the target's own log."""

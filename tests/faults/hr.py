@@ -13,7 +13,7 @@ from django.db import Error, connection
 from django.db.models import Count
 
 from broker.actors import SYSTEM
-from broker.delivery.models import Attempt, Delivery
+from broker.delivery.models import Attempt, Delivery, Lane
 from broker.directory.attributes import ACTIVE
 from broker.directory.authority import write_many
 from broker.directory.groups import create_group, set_members
@@ -157,6 +157,19 @@ class HumanResources:
         states = dict(Delivery.objects.values_list("state").annotate(Count("pk")).order_by("state"))
         outcomes = dict(Attempt.objects.values_list("outcome").annotate(Count("pk")).order_by("outcome"))
         return f"deliveries {states}; attempts {outcomes}"
+
+    def ledger_state(self) -> str:
+        """What is not settled or read yet, in a few lines."""
+        waiting = Delivery.objects.filter(settled_at=None)
+        rows = [
+            f"{row.lane} {row.subject} {row.state} {row.reason} {row.detail} due {row.due_at:%H:%M:%S}"
+            for row in waiting.order_by("pk")[:5]
+        ]
+        lanes = [
+            f"{lane.name} {lane.state} {lane.reason} {lane.not_before} {lane.lease_until}"
+            for lane in Lane.objects.all()
+        ]
+        return f"{Notice.objects.count()} notices, {waiting.count()} deliveries: {rows}; {lanes}; {self.ledger_line()}"
 
     def ledger_problems(self) -> list[str]:
         """Deliveries that are not settled well, and those whose attempts are not all told of, one by one."""

@@ -16,11 +16,14 @@ from tests.faults.zygote import Zygote
 
 TARGETS = ("crm", "erp")
 WORKERS = 2
-LIFE_SECONDS = (0.12, 0.65)
-LATENCY_MS = 12
+SHORTEST_LIFE = 0.05
+LONGEST_LIFE = (0.4, 3.0)
+"""Bounds, in seconds, of what the longest life may be; it moves so that most kills hit a worker at work."""
+BUSY_SHARE = 0.65
+LATENCY_MS = 25
 BACKLOG = 300
 """Deliveries that wait, below which HR writes on."""
-DRAIN_SECONDS = 120
+DRAIN_SECONDS = 60
 
 
 class KillRun:
@@ -56,7 +59,9 @@ class KillRun:
             self._rage(world, zygotes, hr)
             say(f"{len(self.killed)} kills; {', '.join(self.outages)}. Now one worker may live.")
             pid = zygotes[0].begin()
-            drained = world.wait_until(hr.is_drained, what="the ledger is empty", seconds=DRAIN_SECONDS, pause=0.3)
+            drained = world.wait_until(
+                hr.is_drained, what="the ledger is empty", tell=hr.ledger_state, seconds=DRAIN_SECONDS, pause=0.3
+            )
             say(f"the ledger was empty after {drained:.1f} s")
             zygotes[0].kill(pid)
             return self._judge(targets, hr)
@@ -114,9 +119,10 @@ class KillRun:
 
     def _kill(self, zygote: Zygote) -> None:
         counter = StageCounter()
+        longest = 0.8
         while not self._is_over.is_set():
             with self._lock:
-                life = self._random.uniform(*LIFE_SECONDS)
+                life = self._random.uniform(SHORTEST_LIFE, longest)
             pid = zygote.begin()
             began = time.time()
             time.sleep(life)
@@ -124,6 +130,9 @@ class KillRun:
             if not zygote.kill(pid):
                 raise NotInTime(f"a worker ended by itself: {zygote.log.read_text(errors='replace')[-3000:]}")
             kill = counter.look(pid, began=began, at=at)
+            # How long a worker needs to begin depends on the machine.
+            longest *= 1 + 0.05 * (BUSY_SHARE if not kill.is_busy else BUSY_SHARE - 1)
+            longest = min(max(longest, LONGEST_LIFE[0]), LONGEST_LIFE[1])
             with self._lock:
                 if len(self.killed) < self.kills:
                     self.killed.append(kill)

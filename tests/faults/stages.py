@@ -11,8 +11,6 @@ from django.db import Error, connection
 from broker.delivery.models import Attempt, Delivery
 
 JUST = timedelta(milliseconds=100)
-LATE_SECONDS = 0.5
-"""A kill that was looked at later than this is not told apart: another worker may have been there."""
 
 
 @dataclass(slots=True)
@@ -25,6 +23,11 @@ class Kill:
     groups: int = 0
     has_just_settled: bool = False
     is_known: bool = True
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it hit a worker that held something."""
+        return bool(self.held or self.groups) or not self.is_known
 
 
 class StageCounter:

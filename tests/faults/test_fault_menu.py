@@ -62,7 +62,7 @@ def work_on(floor: Floor, moving: Time, *, until: Callable[[], bool] | None = No
         if is_done():
             return
         moving.pass_(timedelta(minutes=2))
-    pytest.fail(f"not done after {steps} steps: {floor.ledger()}")
+    pytest.fail(f"not done after {steps} steps: {floor.hr.ledger_state()}")
 
 
 # -- F9: single answers -------------------------------------------------

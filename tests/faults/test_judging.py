@@ -47,6 +47,10 @@ def test_an_application_as_it_should_be_has_no_finding() -> None:
     assert "missing" in comparison.table("crm")
 
 
+def test_who_was_closed_before_the_account_was_made_needs_none() -> None:
+    assert compare({"x-ada": ADA, "x-grace": GRACE}, [user("create", "grace", "v1")]).is_good
+
+
 def test_nothing_compared_is_a_failure() -> None:
     comparison = compare({}, [], groups={})
     assert not comparison.findings
@@ -59,6 +63,7 @@ def test_nothing_compared_is_a_failure() -> None:
     [
         (judging.MISSING, [one for one in HISTORY if one["id"] != "r-grace"]),
         (judging.MISSING, [*HISTORY, user("delete", "grace", "v1")]),
+        (judging.MISSING, [*HISTORY, user("delete", "ada", "v3", active=False)]),
         (judging.DOUBLED, [*HISTORY, user("create", "grace", "v1", remote="r-again")]),
         (judging.CREATED_TWICE, [*HISTORY, user("create", "grace", "v1", remote="r-2"), user("delete", "grace", "v1")]),
         (judging.UNKNOWN, [*HISTORY, user("create", "eve", "v1")]),

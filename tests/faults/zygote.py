@@ -5,6 +5,7 @@ a queue. Every life is the leader of a process group of its own, and so is kille
 """
 
 import contextlib
+import faulthandler
 import os
 import signal
 import subprocess
@@ -124,6 +125,7 @@ def _live(arguments: list[str], log: Path) -> None:
         os.dup2(nothing, 0)
         os.dup2(out, 1)
         os.dup2(out, 2)
+        faulthandler.register(signal.SIGUSR1)  # where its threads stand, for whoever finds it stuck
         from broker.celery import app
 
         app.worker_main(arguments) if arguments[0] == "worker" else app.start(arguments)
@@ -149,6 +151,8 @@ def _import_all() -> None:
     from kombu.transport import redis
 
     from broker.celery import app
+    from broker.errors import BrokerError
+    from broker.outgoing import fetch
 
     del beat, worker, beat_command, worker_command, thread, consumer, redis
     app.finalize()
@@ -159,8 +163,10 @@ def _import_all() -> None:
     for names in settings.EVENT_READERS.values():
         for name in names:
             import_string(name)
-    assert connection.connection is None, "a connection before the fork"
     get_resolver()
+    with contextlib.suppress(BrokerError):
+        fetch("http://127.0.0.1:1/", purpose="nothing", max_bytes=1, accept="*/*")  # loads certificates and libraries
+    assert connection.connection is None, "a connection before the fork"
 
 
 def _say(text: str) -> None:
