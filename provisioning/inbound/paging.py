@@ -10,7 +10,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -55,6 +55,13 @@ class Page(Generic[Row]):
     total: int | None
     next: Any = None
     previous: Any = None
+    order: Order | None = None
+
+    def shortened(self, length: int) -> "Page[Row]":
+        """The beginning of the page; by a cursor, the next page begins after it."""
+        if self.order is None or not length:
+            return replace(self, rows=self.rows[:length])
+        return replace(self, rows=self.rows[:length], next=_position("next", self.order, self.rows[length - 1]))
 
 
 def order_of(search: SearchRequest[Any], columns: Mapping[str, Column], *, key: str, has_emails: bool = False) -> Order:
@@ -177,6 +184,7 @@ def _by_cursor(rows: QuerySet[Row], order: Order, count: int, position: Any) -> 
         None,
         next=_position("next", order, found[-1]) if has_next else None,
         previous=_position("previous", order, found[0]) if has_previous else None,
+        order=order,
     )
 
 

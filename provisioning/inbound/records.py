@@ -1,5 +1,6 @@
 """The columns of a record: the comparable forms by which it is found, read out of its document."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from scim2_models import InvalidValueException
 
+from broker import limits
 from broker.directory.attributes import comparable, is_writable
 from provisioning.inbound.models import KEY_CHARS, Record, RecordValue, ScimSource
 from provisioning.scim.mapping import ENTERPRISE_SCHEMA
@@ -34,6 +36,8 @@ def columns_of(document: Mapping[str, Any]) -> dict[str, Any]:
     extension = document.get(ENTERPRISE_SCHEMA) or {}
     emails = document.get("emails") or []
     primary = next((one for one in emails if one.get("primary")), emails[0] if emails else {})
+    if len(json.dumps(document)) > limits.SCIM_USER_CHARS:
+        raise InvalidValueException(detail=f"a User has at most {limits.SCIM_USER_CHARS} characters")
     user_name = document.get("userName")
     if not isinstance(user_name, str) or not user_name.strip():
         raise InvalidValueException(detail="userName is missing or empty")

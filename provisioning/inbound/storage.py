@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from scim2_models import NotImplementedException, Resource, ResourceType, ResponseParameters, SearchRequest
 from scim2_server.storage import ScimStorage, SearchPage
 
+from broker import limits
 from broker.actors import Actor
 from provisioning.inbound import description
 from provisioning.inbound.filters import GROUP_COLUMNS, USER_COLUMNS, condition_of
@@ -19,7 +20,14 @@ from provisioning.inbound.models import GroupRecord, Record, ScimSource
 from provisioning.inbound.paging import Page, order_of, read_page, total_key, totals, within_time
 from provisioning.inbound.people import People
 from provisioning.inbound.records import live_records
-from provisioning.inbound.representation import groups_of, members_of, members_of_many, show_group, show_record
+from provisioning.inbound.representation import (
+    groups_of,
+    members_of,
+    members_of_many,
+    numbers_of_members,
+    show_group,
+    show_record,
+)
 
 USER = "User"
 _NOT_STORED = ("id", "meta", "groups")
@@ -121,7 +129,7 @@ class DirectoryStorage(ScimStorage):
             return read_page(rows, search, order, position=position, total_of=total_of)
 
         page: Page[Any] = within_time(read, scans=scans)
-        return page
+        return page if is_user or not keeps_members(search) else self.fitting(page)
 
     def show_page(
         self, name: str, page: Page[Any], *, base_url: str, parameters: ResponseParameters[Any]
@@ -132,6 +140,17 @@ class DirectoryStorage(ScimStorage):
             return [show_record(row, base_url=base_url, groups=groups.get(row.person_id, ())) for row in page.rows]
         members = members_of_many(page.rows) if keeps_members(parameters) else {}
         return [show_group(row, base_url=base_url, members=members.get(row.group_id)) for row in page.rows]
+
+    def fitting(self, page: Page[Any]) -> Page[Any]:
+        """The page of groups with as many as their members fit into one answer; the next page begins after them."""
+        numbers = numbers_of_members(page.rows)
+        fits, total = 0, 0
+        for row in page.rows:
+            total += numbers.get(row.group_id, 0)
+            if fits and total > limits.SCIM_LIST_MEMBERS:
+                break
+            fits += 1
+        return page if fits == len(page.rows) else page.shortened(fits)
 
     def _resource(self, name: str, shown: Mapping[str, Any]) -> Resource[Any]:
         meta = {key: value for key, value in shown["meta"].items() if key != "location"}
