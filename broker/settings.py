@@ -369,6 +369,8 @@ PROTECTED_RESOURCES = {
         "grants.read": "Read what was granted to whom",
         "grants.revoke": "Revoke what was granted",
         "decisions.read": "Read what was decided",
+        "deliveries.read": "Read what must reach others, and whether it did",
+        "deliveries.write": "Retry deliveries, or write them off",
         "people.read": "Read people, what every source says of them, and conflicts",
         "people.write": "Resolve conflicts, and change which source speaks for an attribute",
         "leavers.read": "Read leavers' cases, and export their certificates",

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from broker.api import authority, clients, conflicts, decisions, flows, grants, pages, people, resources
+from broker.api import authority, clients, conflicts, decisions, deliveries, flows, grants, pages, people, resources
 
 urlpatterns = [
     path("api/v1/clients", clients.Clients.as_view(), name="api_clients"),
@@ -25,6 +25,8 @@ urlpatterns = [
     path("api/v1/authority/simulation", authority.SimulatedRule.as_view(), name="api_authority_simulation"),
     path("api/v1/authority/rules", authority.AuthorityRules.as_view(), name="api_authority_rules"),
     path("api/v1/authority/rules/<int:rule_id>", authority.OneAuthorityRule.as_view(), name="api_authority_rule"),
+    path("api/v1/deliveries", deliveries.Deliveries.as_view(), name="api_deliveries"),
+    path("api/v1/deliveries/<int:delivery_id>", deliveries.OneDelivery.as_view(), name="api_delivery"),
     path("api/schema", pages.schema, name="api_schema"),
     path("api/docs", pages.docs, name="api_docs"),
 ]

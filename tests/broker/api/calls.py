@@ -24,6 +24,8 @@ ALL = (
     "grants.read",
     "grants.revoke",
     "decisions.read",
+    "deliveries.read",
+    "deliveries.write",
     "people.read",
     "people.write",
     "leavers.read",

@@ -12,6 +12,7 @@ from broker.api.document import document
 from broker.approvals.services import request_approval
 from broker.console.models import Operator
 from broker.console.services import create_operator
+from broker.delivery.enqueueing import NewDelivery, enqueue
 from broker.directory.services import deactivate_person
 from broker.events.reading import read_notices
 from broker.registry.models import Flow
@@ -37,6 +38,7 @@ def test_every_operation_answers_as_the_document_says():
     _call_decisions(api)
     _call_people(api)
     _call_leavers(api)
+    _call_deliveries(api)
     api.get("/resources")
     grant = Grant.objects.get(client=api.client)
     api.get("/grants")
@@ -63,6 +65,14 @@ def _call_leavers(api):
     (shown,) = api.get("/leavers").json()["items"]
     api.get(f"/leavers/{shown['id']}")
     api.get(f"/leavers/{shown['id']}/export")
+
+
+def _call_deliveries(api):
+    (row,) = enqueue("webhook", [NewDelivery("webhook:1", "event:1")], actor=SYSTEM)
+    api.get("/deliveries")
+    path = f"/deliveries/{row.pk}"
+    api.get(path)
+    api.patch(path, {"decision": "write_off", "reason": "gone"}, If_Match=api.etag(path))
 
 
 def _call_flows(api, resource):
