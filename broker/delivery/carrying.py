@@ -15,6 +15,7 @@ from broker.delivery.lanes import Turn, end_turn, take_turn
 from broker.delivery.outcomes import Outcome, retry
 from broker.delivery.places import Places
 from broker.delivery.settling import Settling
+from broker.leases import holding
 
 LEAST_SECONDS = 1.0
 """A batch that was claimed at the end of a slice gets as long all the same."""
@@ -39,7 +40,8 @@ def carry(lane: str) -> int:
             end_turn(turn, is_slow=True)
             return 0
         try:
-            return _carry(turn)
+            with holding(turn.lease):
+                return _carry(turn)
         finally:
             if turn.is_slow:
                 _wake_next(slow_places)
@@ -54,7 +56,8 @@ def _carry(turn: Turn) -> int:
         supersede_outdated(turn.lane)
         while not turn.circuit.is_over and time.monotonic() < until and (batch := claim(turn)):
             total += len(batch.rows)
-            _deliver(turn, batch, until=max(until, time.monotonic() + LEAST_SECONDS))
+            with holding(batch.lease):
+                _deliver(turn, batch, until=max(until, time.monotonic() + LEAST_SECONDS))
     except LeaseLost:
         log.warning("a lane was taken over or paused", lane=turn.lane)
         return total

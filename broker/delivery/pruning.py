@@ -24,7 +24,8 @@ def prune(now: datetime) -> int:
 @transaction.atomic
 def _prune_chunk(now: datetime) -> int:
     old = Delivery.objects.filter(state__in=KEPT_SHORTLY, settled_at__lt=now - limits.DELIVERY_RETENTION)
-    keys = list(old.order_by("settled_at").values_list("pk", flat=True)[: limits.DELIVERY_PRUNE_CHUNK])
+    locked = old.order_by("settled_at").select_for_update(skip_locked=True)  # who else prunes takes others
+    keys = list(locked.values_list("pk", flat=True)[: limits.DELIVERY_PRUNE_CHUNK])
     if not keys:
         return 0
     Attempt.objects.filter(delivery__in=keys).delete()

@@ -19,7 +19,7 @@ from broker.events.catalogue import NOTICE_FAILED
 from broker.events.models import Event, Notice, ReaderTurn
 from broker.events.notices import Reader, all_readers
 from broker.events.services import record
-from broker.leases import is_dead, new_lease
+from broker.leases import holding, is_dead, new_lease
 
 log = structlog.get_logger(__name__)
 
@@ -42,14 +42,15 @@ def read_for(reader: str) -> int:
         lease = _take_turn(reader)
         if not lease:
             break
-        try:
-            while time.monotonic() < until and (notices := _due(reader)):
-                total += _read(reader, notices, lease)
-        except TurnLost:
-            log.warning("the turn of a reader was taken over", reader=reader)
-            break
-        finally:
-            _end_turn(reader, lease)
+        with holding(lease):
+            try:
+                while time.monotonic() < until and (notices := _due(reader)):
+                    total += _read(reader, notices, lease)
+            except TurnLost:
+                log.warning("the turn of a reader was taken over", reader=reader)
+                break
+            finally:
+                _end_turn(reader, lease)
     return total
 
 

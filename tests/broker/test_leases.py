@@ -1,5 +1,6 @@
 """Whether the holder of a lease is dead is said only where it is known."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import pytest
 from django.conf import settings
 
 from broker import leases
-from broker.leases import is_dead, new_lease
+from broker.leases import holding, is_dead, new_lease
 
 
 def lease_of(program: str) -> str:
@@ -62,3 +63,20 @@ def test_where_the_system_does_not_tell_nobody_is_dead(monkeypatch: pytest.Monke
         assert not is_dead(lease.rpartition("/")[0] + "/1")
     finally:
         leases._machine.cache_clear()
+
+
+def test_what_this_process_could_not_give_back_is_dead() -> None:
+    kept, lost = new_lease(), new_lease()
+    with holding(kept):
+        pass
+    with pytest.raises(RuntimeError), holding(lost):
+        raise RuntimeError
+    assert (is_dead(kept), is_dead(lost)) == (False, True)
+
+
+def test_no_more_leases_are_remembered_than_the_limit() -> None:
+    lost = [new_lease() for _ in range(leases.ABANDONED_MAX + 1)]
+    for lease in lost:
+        with contextlib.suppress(RuntimeError), holding(lease):
+            raise RuntimeError
+    assert (is_dead(lost[0]), is_dead(lost[-1])) == (False, True)

@@ -12,9 +12,11 @@ from datetime import timedelta
 import pytest
 import time_machine
 from django.conf import settings
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from broker import limits
+from broker.delivery import carrying
 from broker.delivery.carrying import carry
 from broker.delivery.claiming import LOSSES_TOGETHER, Batch, claim
 from broker.delivery.handlers import LeaseLost, Settle
@@ -249,3 +251,24 @@ def test_the_same_message_three_times_carries_once(handler: Scripted) -> None:
     put("person:1", "person:2")
     assert [carry(LANE), carry(LANE), carry(LANE)] == [2, 0, 0]
     assert len(handler.seen) == 1
+
+
+def test_a_database_that_goes_away_in_the_middle_leaves_nothing_waiting_once_it_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process lives, so that nobody could tell its leases to be dead but itself."""
+
+    def away(*_arguments: object, **_named: object) -> None:
+        raise OperationalError("the database is away")
+
+    row = put_one()
+    with monkeypatch.context() as patch:
+        patch.setattr(Settling, "__call__", away)
+        patch.setattr(carrying, "end_turn", away)
+        patch.setattr(connection, "close_if_unusable_or_obsolete", lambda: None)
+        with pytest.raises(OperationalError):
+            carry(LANE)
+    assert (states(), take_turn(LANE)) == (["delivering"], None)
+    sweep()
+    assert (states(), attempts(row)) == (["retrying"], ["lost"])
+    assert take_turn(LANE) is not None
