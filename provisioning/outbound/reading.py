@@ -33,7 +33,8 @@ CAUSES = 20
 
 def read_events(events: Sequence[Event]) -> None:
     """Ask for the accounts and groups that these events speak of, at every target in use."""
-    targets = list(Target.objects.filter(enabled=True, retired_at=None).select_related("application"))
+    live = Target.objects.filter(enabled=True, retired_at=None).select_related("application")
+    targets = list(live.order_by("slug"))  # everybody in the same order, so that nobody waits for each other
     if not targets:
         return
     for cause, people, groups in _told(events):

@@ -6,6 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from broker.actors import Actor
+from broker.delivery.enqueueing import ensure_lanes
 from broker.delivery.models import Lane
 from broker.delivery.services import resume_lane
 from broker.events import catalogue
@@ -72,6 +73,8 @@ def create_target(slug: str, *, application: Application, actor: Actor, **fields
         target.credential_changed_at = timezone.now()
         target.save(update_fields=["credential_sealed", "credential_changed_at"])
         shown["credential"] = SHOWN_AFTER
+    # Before anybody enqueues: two who make lanes for several targets could wait for each other.
+    ensure_lanes([target.lane])
     record_created(KIND, slug, actor=actor, fields=shown, application=application.slug)
     return target
 
