@@ -29,9 +29,16 @@ def settle_due(*, now: datetime) -> int:
     """Look at every live case whose time has come, each in a transaction of its own. Returns how many."""
     due = Case.objects.filter(closed_at=None, look_at__lte=now).order_by("look_at")
     ids = list(due.values_list("pk", flat=True)[: limits.LEAVER_CASES_PER_RUN])
-    for case_id in ids:
-        settle_case(case_id, now=now)
-    return len(ids)
+    return sum(_settle_due(case_id, now=now) for case_id in ids)
+
+
+@transaction.atomic
+def _settle_due(case_id: UUID, *, now: datetime) -> bool:
+    """Unless another worker has just looked."""
+    case = Case.objects.select_for_update().filter(pk=case_id, closed_at=None, look_at__lte=now).first()
+    if case is not None:
+        settle(case, list(case.items.all()), now=now)
+    return case is not None
 
 
 @transaction.atomic

@@ -123,8 +123,8 @@ def _take_reading(item: Item, place: Place, case: Case, *, now: datetime) -> Non
         return
     item.reading = None
     if row is None or row.state != Delivery.State.CONFIRMED or row.settled_at is None:
-        # The target could not be read: the next reading is tried as if this one had not been due yet.
-        item.read_next_at = now + limits.LEAVER_REREADS[0] if not item.is_open else None
+        # The target could not be read, and the ledger tried often enough.
+        item.read_next_at = None if item.is_open else now + limits.LEAVER_REREAD_RETRY
         return
     seen = row.detail
     if item.is_open:

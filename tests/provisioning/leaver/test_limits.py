@@ -106,3 +106,18 @@ def test_a_case_is_kept_for_its_retention(leaver: Leaver, over: timedelta, forgo
     case = leaver.leave()
     assert limits.LEAVER_CASE_RETENTION < limits.EVENT_RETENTION
     assert forget_cases(now=case.opened_at + limits.LEAVER_CASE_RETENTION + over) == forgotten
+
+
+def test_a_reading_that_came_to_nothing_is_tried_anew_after_its_pause(leaver: Leaver, places: Places) -> None:
+    with_account(leaver, "crm")
+    leaver.leave()
+    leaver.ask_targets_to_close()
+    work()
+    begin = timezone.now() + timedelta(minutes=2)
+    settle_case(leaver.case.pk, now=begin)
+    reading = Delivery.objects.filter(pk=leaver.item("target").reading)
+    reading.update(state="dead", settled_at=begin, lease="", lease_until=None)
+    settle_case(leaver.case.pk, now=begin)
+    item = leaver.item("target")
+    assert (item.state, item.reading, item.read_next_at) == ("read_back", None, begin + limits.LEAVER_REREAD_RETRY)
+    assert leaver.case.look_at == item.read_next_at
