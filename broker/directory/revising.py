@@ -20,6 +20,7 @@ from broker.directory.identifiers import comparable
 from broker.directory.models import Identifier, Person
 from broker.directory.orders import Orders, orders_at
 from broker.directory.provenance import TAKEN, UNTOLD, Told, find_winner, said
+from broker.directory.row_updates import update_rows
 from broker.directory.sources import OPERATORS, OURSELVES, SourceKind
 from broker.errors import BrokerError
 from broker.events import catalogue
@@ -369,7 +370,7 @@ def _save(people: Sequence[Person]) -> None:
     if len(people) == 1:
         people[0].save(update_fields=_COLUMNS)
     elif people:
-        Person.objects.bulk_update(people, _COLUMNS, batch_size=250)
+        update_rows(people, _COLUMNS)
 
 
 def _record(

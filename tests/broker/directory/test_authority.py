@@ -348,6 +348,16 @@ def test_many_people_are_written_in_a_bounded_number_of_statements():
     assert (last.subject_id, last.details["changed"]) == ("", ["email", "title"])
 
 
+def test_many_conflicts_of_one_kind_are_told_in_one_event_and_kept_in_a_row_each():
+    people = [make_person() for _ in range(3)]
+    for person in people:
+        say(HR, person, title="Engineer")
+    write_many([(one, {"title": ("Wizard",)}) for one in people], source=LOGIN, evidence="", actor=SYSTEM)
+    (event,) = events("authority.conflict")
+    assert set(event.details["people"]) == {str(one.pk) for one in people}
+    assert Conflict.objects.filter(state="open").count() == 3
+
+
 def test_one_identifier_for_two_people_of_a_batch_goes_to_one_of_them():
     told = [(make_person(), {"email": ("a@acme.example",)}) for _ in range(2)]
     written = write_many(told, source=HR, evidence="", actor=SYSTEM)
