@@ -94,7 +94,7 @@ def request_group_sync(
 ) -> int:
     """Make these groups at the target what they should be; those that are not kept there any more are deleted.
 
-    Returns how many rows were enqueued. `hold` keeps back only what deletes a group.
+    Returns how many rows were enqueued. `hold` keeps back each of them.
     """
     if not target.is_in_use:
         return 0
@@ -108,7 +108,7 @@ def request_group_sync(
                     priority=priority,
                     reference=reference,
                     title="Keep the group" if group.aim == RemoteGroup.Aim.PRESENT else "Delete the group",
-                    hold=hold if group.aim == RemoteGroup.Aim.GONE else "",
+                    hold=hold,
                 )
                 for group in refresh_groups(target, chunk)
             ]

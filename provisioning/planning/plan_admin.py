@@ -130,4 +130,5 @@ class PlanAdmin(ReadOnlyAdmin):
 
 def _unchanged(plan: Plan) -> int:
     """Accounts and groups that were compared and are as they should be."""
-    return max(plan.run.checked - sum(plan.counts.get(name, 0) for name in Operation.Action.values), 0)
+    differing: int = sum(plan.counts.get(name, 0) for name in Operation.Action.values)
+    return max(plan.run.checked - differing, 0)

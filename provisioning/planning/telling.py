@@ -41,7 +41,7 @@ def run_lines(run: Run) -> Iterator[str]:
     counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in sorted(run.counts.items()))
     yield (
         f"{run.target.slug}: {run.get_outcome_display()}; {run.checked} checked, {run.accounts} accounts and "
-        f"{run.groups} groups read on {run.pages} pages{f'; {counts}' if counts else ''}."
+        f"{run.groups} groups read on {run.pages} {'page' if run.pages == 1 else 'pages'}{f'; {counts}' if counts else ''}."
     )
     if run.code:
         yield f"  {run.code}: {run.detail}"
@@ -83,7 +83,7 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     for one in plan.operations.all()[:UNTOLD]:
         reason = f" ({one.reason})" if one.reason else ""
         what = "group " if one.group_uid else ""
-        yield f"  {MARKS[one.action]} {Operation.Action(one.action).label}: {what}{one.title}{reason}"
+        yield f"  {MARKS[one.action]} {Operation.Action(one.action).label.lower()}: {what}{one.title}{reason}"
         for line in difference_lines(one.differences):
             yield f"      {line}"
     left = plan.operations.count() - UNTOLD

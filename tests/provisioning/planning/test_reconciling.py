@@ -190,12 +190,30 @@ def test_members_that_differ_are_told_and_strangers_are_left_alone(fake: ScimTar
     assert Delivery.objects.get(subject=f"group:{group.uid}").hold == ""
 
 
+def test_a_group_that_would_lose_most_of_its_members_waits(fake: ScimTarget, target: Target) -> None:
+    target.group_strategy, target.groups = Target.GroupStrategy.MEMBERSHIPS, ["staff"]
+    target.breaker_count = 5
+    target.save()
+    accounts = house.put_there(fake, target, house.make_people(8))
+    group = Group.objects.create(source="operator", name="staff", created_at=timezone.now(), updated_at=timezone.now())
+    members = [{"value": one.remote_id} for one in accounts]
+    [made] = fake.act(
+        "create", type="Group", document={"displayName": "staff", "externalId": str(group.uid), "members": members}
+    )
+    refresh_groups(target, [group.uid])
+    RemoteGroup.objects.update(remote_id=made["id"], state="present")
+    reconcile(target, actor=SYSTEM)
+    drift = Drift.objects.get()
+    assert (drift.kind, drift.weight, drift.repair) == ("member", 8, "held")
+    assert Delivery.objects.get(subject=f"group:{group.uid}").hold == drift.hold != ""
+
+
 def test_the_scheduler_begins_what_is_due_and_no_more(fake: ScimTarget, target: Target) -> None:
     now = timezone.now()
     runs = start_due(now=now)
     assert len(runs) == 1
     assert start_due(now=now) == []
-    assert start_due(now=now + limits.RUN_UNTAKEN) == runs
+    assert start_due(now=now + limits.RUN_UNTAKEN + timedelta(seconds=5)) == runs
     Run.objects.update(ended_at=now, stage="ended", outcome="ok")
     assert start_due(now=now + limits.RECONCILE_INTERVAL - timedelta(minutes=1)) == []
     assert len(start_due(now=now + limits.RECONCILE_INTERVAL + timedelta(minutes=1))) == 1
