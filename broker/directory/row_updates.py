@@ -1,6 +1,7 @@
 """Writing many rows back: Django's bulk_update makes one statement of all their cases, which is slow beyond a few."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection, models
 
@@ -10,9 +11,9 @@ def update_rows(rows: Sequence[models.Model], columns: Sequence[str]) -> None:
     if not rows:
         return
     meta, quote = type(rows[0])._meta, connection.ops.quote_name
-    fields = [meta.get_field(name) for name in columns]
+    fields: list[models.Field[Any, Any]] = [one for one in meta.concrete_fields if one.name in columns]
     places = ", ".join(f"{quote(str(field.column))} = %s" for field in fields)
-    key = meta.pk
+    key: models.Field[Any, Any] = meta.pk
     sql = f"UPDATE {quote(meta.db_table)} SET {places} WHERE {quote(str(key.column))} = %s"  # noqa: S608 - names of our models
     values = [
         [
