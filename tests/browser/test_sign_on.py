@@ -110,9 +110,7 @@ def test_signing_out_at_the_application_alone_leaves_the_brokers_session(
     expect(page.get_by_role("heading", name="Hello, Alice Moreau")).to_be_visible()
 
 
-def test_signing_out_at_the_broker_names_the_applications_that_stay(
-    visitor: Visitor, demonstration: Demonstration
-) -> None:
+def test_signing_out_at_the_broker_reaches_the_applications(visitor: Visitor, demonstration: Demonstration) -> None:
     page = visitor.page
     visitor.sign_on(demonstration.crm)
     page.goto(f"{demonstration.broker}/oauth/logout")
@@ -123,8 +121,13 @@ def test_signing_out_at_the_broker_names_the_applications_that_stay(
     expect(page.get_by_role("heading", name="You are signed on, Alice Moreau")).to_be_visible()
     page.get_by_role("button", name="Sign out", exact=True).click()
     expect(page.get_by_role("heading", name="You are signed out")).to_be_visible()
-    expect(page.get_by_role("listitem")).to_have_text("Acme CRM")
+    expect(page.get_by_role("term")).to_have_text("Acme CRM")
     visitor.look("broker-signed-out")
+    expect(page.get_by_role("definition")).to_contain_text("Signed you out at", timeout=20_000)
+    visitor.look("broker-signed-out-and-told")
+    page.goto(demonstration.crm)
+    expect(page.get_by_text("Countersign ended your session at")).to_be_visible()
+    visitor.look("crm-told-of-the-sign-out")
 
 
 def test_every_link_of_what_to_click_opens(visitor: Visitor) -> None:
