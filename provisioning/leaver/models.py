@@ -50,6 +50,12 @@ class Case(models.Model):
         return f"case {self.id}"
 
     @property
+    def looked_at_words(self) -> str:
+        """What was looked for, and how much of it was there."""
+        labels = {kind.value: kind.label for kind in Item.Kind}
+        return ", ".join(f"{labels.get(kind, kind)}: {count}" for kind, count in self.looked_at.items())
+
+    @property
     def is_red(self) -> bool:
         """Whether somebody has to act now."""
         return self.state in self.RED
