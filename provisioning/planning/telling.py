@@ -39,9 +39,10 @@ def run_json(run: Run) -> dict[str, Any]:
 def run_lines(run: Run) -> Iterator[str]:
     """How a run ended, and what it counted."""
     counts = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in sorted(run.counts.items()))
+    pages = f"{run.pages} {'page' if run.pages == 1 else 'pages'}"
     yield (
         f"{run.target.slug}: {run.get_outcome_display()}; {run.checked} checked, {run.accounts} accounts and "
-        f"{run.groups} groups read on {run.pages} {'page' if run.pages == 1 else 'pages'}{f'; {counts}' if counts else ''}."
+        f"{run.groups} groups read on {pages}{f'; {counts}' if counts else ''}."
     )
     if run.code:
         yield f"  {run.code}: {run.detail}"
