@@ -57,7 +57,8 @@ _NOTED = [
     "etag",
     "lied_at",
 ]
-_BEGUN = ["state", "begun_at", "aim", "wanted_digest", "wanted_active", "wanted_at", "wanted_version"]
+_BEGUN = ["state", "begun_at"]
+_WANTED = ["aim", "wanted_digest", "wanted_active", "wanted_at", "wanted_version"]
 AnyJob = Job | BulkJob | GroupJob
 AnyDone = Done | GroupDone
 
@@ -137,7 +138,7 @@ class _Turn:
                 job.account.state, job.account.begun_at = job.before, None
                 accounts.append(job.account)
         if accounts:
-            self._settle([], within=lambda: write_columns(accounts, ["state", "begun_at"]))
+            self._settle([], within=lambda: write_columns(accounts, _BEGUN))
 
     def _work(self, job: AnyJob, ask: Ask) -> list[AnyDone]:
         """In a thread of the crew: the network only."""
@@ -166,6 +167,7 @@ class _Turn:
         now = timezone.now()
         jobs: list[Job] = []
         begun: list[RemoteAccount] = []
+        changed: list[RemoteAccount] = []
         missing: list[Delivery] = []
         with transaction.atomic():
             held = RemoteAccount.objects.select_for_update().filter(target=self._target, person__in=list(rows))
@@ -182,9 +184,12 @@ class _Turn:
                 is_known_absent = _is_known_absent(account)
                 waits_until = _begin(account, now=now)
                 jobs.append(Job(row, account, wanted[person_id], was[0], waits_until, is_known_absent))
-                if has_changed or was != (account.state, account.begun_at, account.wanted_version):
+                if has_changed or was[2] != account.wanted_version:
+                    changed.append(account)
+                elif was != (account.state, account.begun_at, account.wanted_version):
                     begun.append(account)
             write_columns(begun, _BEGUN)
+            write_columns(changed, [*_BEGUN, *_WANTED])
         if missing:
             self._settle([(row, skipped("target.no_account")) for row in missing])
         return list(self._bundled(jobs))
