@@ -55,3 +55,19 @@ def test_several_employee_numbers_stay_several():
     """Persons are matched by one: which of several came first must not decide whose account it is."""
     mapped = map_claims(make_identity_provider(), {"employeeNumber": ("1", "2")})
     assert mapped.claims["employee_id"] == ("1", "2")
+
+
+@pytest.mark.parametrize(
+    ("claim", "value", "is_kept"),
+    [
+        ("name", "Alice\nMallory", False),
+        ("email", "a\x00@acme.example", False),
+        ("roles", "admin\x1b", False),
+        ("roles", "\ud800", False),
+        ("roles", "two\nlines", True),
+    ],
+    ids=ascii,
+)
+def test_a_value_that_no_database_or_screen_should_hold_is_left_out_and_named(claim, value, is_kept):
+    mapped = map_claims(make_identity_provider(claims={claim: ["a"]}), {"a": (value,)})
+    assert (mapped.claims[claim], mapped.left_out) == (((value,), ()) if is_kept else ((), (claim,)))

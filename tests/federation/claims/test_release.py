@@ -6,6 +6,7 @@ from django.utils import timezone
 from broker.directory.models import Group, Identifier, Membership, Person
 from broker.registry.cache import raise_version
 from federation.claims.release import release_claims
+from tests.broker.directory.sources import HR, say
 from tests.factories import make_application, make_identity_provider, make_organisation, make_person
 
 pytestmark = pytest.mark.django_db
@@ -85,3 +86,19 @@ def test_one_role_is_a_list_too(person):
     """A text would hold `admin` in `not-admin` for whoever looks for it inside."""
     person.claims = {"roles": ["not-admin"]}
     assert release(person, ("roles",), ["openid"]) == {"roles": ["not-admin"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [("alice", {"preferred_username": "alice"}), ("alice@acme.example", {"preferred_username": "alice@acme.example"})],
+)
+def test_a_user_name_stands_in_where_there_is_no_other_name(value, told):
+    person = make_person(organisation=make_organisation())
+    say(HR, person, user_name=value)
+    assert release(person, ("preferred_username", "email"), ["openid", "profile", "email"]) == told
+
+
+def test_a_user_name_in_anothers_domain_is_not_told():
+    person = make_person(organisation=make_organisation())
+    say(HR, person, user_name="alice@globex.example")
+    assert release(person, ("preferred_username",), ["openid", "profile"]) == {}
