@@ -114,7 +114,7 @@ def test_the_end_of_a_session_upstream_reaches_the_applications(globex, settings
         {"aud": [CLIENT_ID]},
         {"more": "claims"},
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else None,  # functions have another name in each process
 )
 def test_honest_tokens_of_either_kind_end_it(globex, alice, changes):
     assert tell(logout_token(globex, **changes)).status_code == 200
@@ -187,7 +187,7 @@ def test_another_provider_with_the_same_names_ends_nothing_of_this_one(globex, a
         ({"sid": "x" * 2000}, "oidc.claim"),
         ({"sub": "x" * 300}, "oidc.claim"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else None,  # functions have another name in each process
 )
 def test_a_flaw_ends_nothing(globex, alice, changes, code):
     assert_refused(tell(logout_token(globex, **changes)), code)
