@@ -2,8 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 from django.utils import timezone
 
@@ -11,7 +10,8 @@ from broker import limits, outgoing
 from broker.actors import SYSTEM
 from broker.delivery.handlers import Settle
 from broker.delivery.models import Delivery
-from broker.delivery.outcomes import Outcome, Pause, confirmed, failed, retry, skipped
+from broker.delivery.outcomes import Outcome, confirmed, failed, retry, skipped
+from broker.delivery.waiting import asked_pause
 from broker.errors import BrokerError
 from broker.events.models import Event
 from broker.notify.envelope import CONTENT_TYPE, write
@@ -20,7 +20,7 @@ from broker.notify.secrets import secrets_of
 from broker.notify.services import disable_gone
 from broker.notify.signing import signed_headers
 
-GONE, TOO_MANY, UNAVAILABLE = 410, 429, 503
+GONE = 410
 
 
 class Handler:
@@ -72,20 +72,8 @@ def judge(answer: outgoing.Fetched, *, now: datetime) -> Outcome:
     if answer.status == GONE:
         return failed("webhook.gone", status=GONE)
     detail = f"the receiving end answered {answer.status}"
-    if answer.status in (TOO_MANY, UNAVAILABLE) and (until := _retry_after(answer.headers.get("retry-after"), now=now)):
-        return retry("webhook.refused", detail, status=answer.status, lane=Pause(until, detail))
-    return retry("webhook.refused", detail, status=answer.status)
-
-
-def _retry_after(value: str | None, *, now: datetime) -> datetime | None:
-    """The moment that Retry-After names (RFC 9110 section 10.2.3), at most `limits.DELIVERY_WAIT_MAX` away."""
-    if not value:
-        return None
-    try:
-        until = now + timedelta(seconds=int(value)) if value.isdecimal() else parsedate_to_datetime(value)
-        return min(max(until, now), now + limits.DELIVERY_WAIT_MAX)
-    except (ValueError, TypeError, OverflowError):
-        return None
+    pause = asked_pause(answer.status, answer.headers, now=now)
+    return retry("webhook.refused", detail, status=answer.status, lane=pause)
 
 
 HANDLER = Handler()
