@@ -31,6 +31,7 @@ from provisioning.planning.wanting import bring_up_to_date
 
 log = structlog.get_logger(__name__)
 Stage = Run.Stage
+UNANSWERED = ("target.unreachable", "target.timeout", "target.cut")
 Tell = Callable[[Run], None]
 
 
@@ -140,7 +141,9 @@ def _read(run: Run, target: Target, *, until: datetime | None, tell: Tell) -> bo
 
 def is_passing(error: TargetError) -> bool:
     """Whether the same question may be answered a little later."""
-    return error.http_status in WAITING or error.http_status is None or error.http_status >= 500
+    if error.http_status is None:
+        return error.code in UNANSWERED
+    return error.http_status in WAITING or error.http_status >= 500
 
 
 def _is_place_lost(run: Run, error: TargetError) -> bool:

@@ -77,9 +77,20 @@ def test_a_page_may_fail_so_often_and_no_more(
     assert reconcile(target, actor=house.ADA).outcome == Run.Outcome.INCOMPLETE
 
 
-@pytest.mark.parametrize(("status", "passes"), [(None, True), (429, True), (500, True), (401, False), (404, False)])
-def test_what_may_pass_is_asked_again(status: int | None, passes: bool) -> None:
-    assert is_passing(TargetError("target.error", status=status)) is passes
+@pytest.mark.parametrize(
+    ("code", "status", "passes"),
+    [
+        ("target.timeout", None, True),
+        ("target.throttled", 429, True),
+        ("target.error", 500, True),
+        ("target.redirect", None, False),
+        ("target.too_large", None, False),
+        ("target.unauthorized", 401, False),
+        ("target.refused", 404, False),
+    ],
+)
+def test_what_may_pass_is_asked_again(code: str, status: int | None, passes: bool) -> None:
+    assert is_passing(TargetError(code, status=status)) is passes
 
 
 def test_a_task_waits_so_long_for_a_target_and_no_longer(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
