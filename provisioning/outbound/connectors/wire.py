@@ -80,13 +80,13 @@ _ETAG_CHARS = 400
 class Wire:
     """A target's address with our credential. Many threads may exchange at once."""
 
-    def __init__(self, target: Target, *, seconds: float = limits.TARGET_EXCHANGE_SECONDS) -> None:
+    def __init__(self, target: Target) -> None:
         try:
             self._origin = Origin(
                 target.base_url,
                 purpose=f"target {target.slug}",
                 max_connections=target.max_connections,
-                seconds=seconds,
+                seconds=limits.TARGET_EXCHANGE_SECONDS,
                 max_bytes=limits.TARGET_ANSWER_BYTES,
             )
         except BrokerError as error:
