@@ -35,7 +35,7 @@ def _test(*arguments: str) -> int:
     with PostgreSQL() as database:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BROKER_")}
         environment = {**kept, "BROKER_DATABASE_URL": database.url}
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "faults", "tests/faults", *arguments]
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "faults", *(arguments or ["tests/faults"])]
         return subprocess.run(command, env=environment).returncode
 
 

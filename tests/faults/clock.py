@@ -57,6 +57,8 @@ def follow(path: Path) -> None:
     offset = read_offset(path)
     traveller = time_machine.travel(datetime.now(UTC) + timedelta(seconds=offset), tick=True)
     coordinates = traveller.start()
+    # Starting takes a while, by which everything would be behind the machine's clock.
+    coordinates.shift(time_machine.escape_hatch.time.time() + offset - time.time())
     applied = [offset]
 
     def poll() -> None:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -42,9 +43,9 @@ def start(django_db_setup: None) -> Iterator[Start]:
 
 @pytest.fixture
 def floor(
-    start: Start, transactional_db: None, tmp_path: Path, settings: object, monkeypatch: pytest.MonkeyPatch
+    start: Start, transactional_db: None, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Floor]:
-    monkeypatch.setattr(settings, "OUTGOING_NETWORKS", ["127.0.0.0/8"])
+    settings.OUTGOING_NETWORKS = ["127.0.0.0/8"]
     monkeypatch.setattr(limits, "BREAKER_SMALLEST", LIMITS["BREAKER_SMALLEST"])
     with ExitStack() as exits:
         exits.callback(start.end_lives)

@@ -30,8 +30,8 @@ from tests.faults.judging import Wanted
 from tests.faults.targets import make_target
 
 SOURCE = Source(SourceKind.CSV, "payroll")
-CHUNK = 100
-CHANGES = 60
+CHUNK = 25
+CHANGES = 25
 GROUPS = ("Engines", "Numbers", "Looms", "Sails")
 RETRY_SECONDS = 0.5
 
@@ -127,10 +127,18 @@ class HumanResources:
                 employee.active = not employee.active
         self._again(lambda: self._tell(chosen))
 
+    def hire_the_rest(self) -> int:
+        """Everybody who was not hired yet. Returns how many those were."""
+        left = max(len(self._employees) - self._hired, 0)
+        while self._hired < len(self._employees):
+            self._again(self._hire)
+            self._hired += CHUNK
+        return left
+
     def backlog(self) -> int:
         """Deliveries that wait; large while nobody can tell."""
         try:
-            return Delivery.objects.filter(settled_at=None).count() + CHANGES * Notice.objects.count()
+            return Delivery.objects.filter(settled_at=None).count() + Notice.objects.count()
         except Error:
             connection.close()
             return 10**9

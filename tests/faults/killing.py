@@ -16,10 +16,13 @@ from tests.faults.zygote import Zygote
 
 TARGETS = ("crm", "erp")
 WORKERS = 2
-SHORTEST_LIFE = 0.05
-LONGEST_LIFE = (0.4, 3.0)
-"""Bounds, in seconds, of what the longest life may be; it moves so that most kills hit a worker at work."""
-BUSY_SHARE = 0.65
+BLIND = 0.15
+"""The share of lives that are killed at any time from their first moment on; the others, once they work."""
+BLIND_SECONDS = 0.4
+WORK_SECONDS = (0.25, 5.0)
+"""Bounds of the longest life after that. It moves with the machine, so that most kills hit a worker that holds rows."""
+BUSY_SHARE = 0.6
+START_SECONDS = 20.0
 LATENCY_MS = 25
 BACKLOG = 300
 """Deliveries that wait, below which HR writes on."""
@@ -59,6 +62,8 @@ class KillRun:
             self._rage(world, zygotes, hr)
             say(f"{len(self.killed)} kills; {', '.join(self.outages)}. Now one worker may live.")
             pid = zygotes[0].begin()
+            if left := hr.hire_the_rest():
+                say(f"HR hires the last {left} people.")
             drained = world.wait_until(
                 hr.is_drained, what="the ledger is empty", tell=hr.ledger_state, seconds=DRAIN_SECONDS, pause=0.3
             )
@@ -119,20 +124,23 @@ class KillRun:
 
     def _kill(self, zygote: Zygote) -> None:
         counter = StageCounter()
-        longest = 0.8
+        longest = 0.5
         while not self._is_over.is_set():
             with self._lock:
-                life = self._random.uniform(SHORTEST_LIFE, longest)
+                is_blind = self._random.random() < BLIND
+                life = self._random.uniform(0.0, BLIND_SECONDS if is_blind else longest)
             pid = zygote.begin()
             began = time.time()
+            if not is_blind:
+                zygote.wait_for_work(pid, seconds=START_SECONDS)
             time.sleep(life)
             at = time.time()
             if not zygote.kill(pid):
                 raise NotInTime(f"a worker ended by itself: {zygote.log.read_text(errors='replace')[-3000:]}")
             kill = counter.look(pid, began=began, at=at)
-            # How long a worker needs to begin depends on the machine.
-            longest *= 1 + 0.05 * (BUSY_SHARE if not kill.is_busy else BUSY_SHARE - 1)
-            longest = min(max(longest, LONGEST_LIFE[0]), LONGEST_LIFE[1])
+            if not is_blind:
+                longest *= 1.0 + 0.1 * (BUSY_SHARE - kill.is_busy)
+                longest = min(max(longest, WORK_SECONDS[0]), WORK_SECONDS[1])
             with self._lock:
                 if len(self.killed) < self.kills:
                     self.killed.append(kill)

@@ -26,7 +26,7 @@ class Kill:
 
     @property
     def is_busy(self) -> bool:
-        """Whether it hit a worker that held something."""
+        """Whether it hit a worker that held rows."""
         return bool(self.held or self.groups) or not self.is_known
 
 

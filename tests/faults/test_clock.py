@@ -49,7 +49,7 @@ def times_of(process: subprocess.Popen[str]) -> list[float]:
 
 
 def is_ahead(process: subprocess.Popen[str], by: timedelta) -> bool:
-    return all(abs(shown - time.time() - by.total_seconds()) < 5 for shown in times_of(process))
+    return all(abs(shown - time.time() - by.total_seconds()) < 0.1 for shown in times_of(process))
 
 
 def test_every_process_follows_it_and_so_do_its_children(tmp_path: Path) -> None:

@@ -299,7 +299,7 @@ def test_a_name_that_leads_nowhere_or_inside_is_waited_for(
     host: str,
     addresses: list[str],
 ) -> None:
-    monkeypatch.setattr(settings, "OUTGOING_NETWORKS", [])
+    settings.OUTGOING_NETWORKS = []
     right = Target.objects.get(slug="crm").base_url
     Target.objects.filter(slug="crm").update(base_url=f"https://{host}:{target.port}/scim/v2")
     asked: list[str] = []
@@ -320,7 +320,7 @@ def test_a_name_that_leads_nowhere_or_inside_is_waited_for(
     assert host in asked
     assert len(target.requests()) == before
     assert Delivery.objects.filter(settled_at=None).count() == PEOPLE, "given up, or taken for done"
-    monkeypatch.setattr(settings, "OUTGOING_NETWORKS", ["127.0.0.0/8"])
+    settings.OUTGOING_NETWORKS = ["127.0.0.0/8"]
     Target.objects.filter(slug="crm").update(base_url=right)
     work_on(floor, moving)
     floor.judge()

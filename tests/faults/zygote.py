@@ -10,14 +10,17 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from tests.services.broker import ROOT
 
 READY = "ready"
+WORK = ("broker.delivery.tasks.carry", "broker.events.tasks.read_notices")
 WORKER = (
     "worker --pool threads --concurrency 4 --loglevel warning --without-gossip --without-mingle --without-heartbeat"
 )
@@ -63,6 +66,16 @@ class Zygote:
         pid = int(self._ask(f"fork {arguments}"))
         self._lives.add(pid)
         return pid
+
+    def wait_for_work(self, pid: int, *, seconds: float) -> bool:
+        """Until this life has begun to work, at most so long. Returns whether it has."""
+        until, told = time.monotonic() + seconds, work_file(self.log, pid)
+        while not told.exists():
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.005)
+        told.unlink()
+        return True
 
     def kill(self, pid: int, number: int = signal.SIGKILL) -> bool:
         """End its whole group without a warning. Returns whether it was alive until then."""
@@ -126,8 +139,11 @@ def _live(arguments: list[str], log: Path) -> None:
         os.dup2(out, 1)
         os.dup2(out, 2)
         faulthandler.register(signal.SIGUSR1)  # where its threads stand, for whoever finds it stuck
+        from celery.signals import task_prerun
+
         from broker.celery import app
 
+        task_prerun.connect(_tell_of_work(log), weak=False)
         app.worker_main(arguments) if arguments[0] == "worker" else app.start(arguments)
         status = 0
     except BaseException:  # noqa: BLE001 - nothing of a life may return into the zygote
@@ -135,6 +151,21 @@ def _live(arguments: list[str], log: Path) -> None:
     finally:
         sys.stderr.flush()
         os._exit(status)
+
+
+def work_file(log: Path, pid: int) -> Path:
+    """Is there once the life with this id has begun to work."""
+    return log.with_name(f"{log.stem}-{pid}.works")
+
+
+def _tell_of_work(log: Path) -> Callable[..., None]:
+    told = work_file(log, os.getpid())
+
+    def tell(task: Any, **_rest: Any) -> None:
+        if task.name in WORK and not told.exists():
+            told.touch()
+
+    return tell
 
 
 def _import_all() -> None:
