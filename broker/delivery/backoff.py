@@ -8,11 +8,10 @@ from broker import limits
 
 def wait_after(failures: int, asked: timedelta | None = None) -> timedelta:
     """Before the attempt that follows `failures` of them; `asked` is what the receiver wants at least."""
-    drawn = _jittered(_doubled(limits.DELIVERY_BACKOFF, failures, limits.DELIVERY_BACKOFF_MAX))
     if asked is None:
-        return drawn
+        return _jittered(_doubled(limits.DELIVERY_BACKOFF, failures, limits.DELIVERY_BACKOFF_MAX))
     # A little later than asked, so that many do not come at that very moment.
-    return bounded(asked) + min(drawn, timedelta(seconds=1) + bounded(asked) / 10)
+    return bounded(asked) + _jittered(timedelta(seconds=1) + bounded(asked) / 10)
 
 
 def pause_after(pauses: int) -> timedelta:

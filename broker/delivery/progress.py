@@ -5,12 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import CharField, Count, Min, Q, QuerySet, Value
 
 from broker import limits
 from broker.delivery.models import Delivery
 
 State = Delivery.State
+WAITING = "waiting"
+SETTLED = (State.CONFIRMED.value, State.SKIPPED.value, State.DEAD.value)
 LINKS = 100
 """Supersessions that are followed from one row to the one that does its work."""
 
@@ -103,6 +105,8 @@ class Standing:
     """Of them `held` by somebody's decision, and `late` that should have arrived."""
     held: int
     late: int
+    due_since: datetime | None
+    """Since when the one that has been due longest waits for its attempt."""
 
     @property
     def expected(self) -> int:
@@ -116,22 +120,44 @@ class Standing:
 
 
 def standing(now: datetime) -> Standing:
-    """Of all lanes; what was settled counts for `WINDOW`, dead letters as long as they are there. Three queries."""
+    """Of all lanes; what was settled counts for `WINDOW`, dead letters as long as they are there. One query."""
     since = now - WINDOW
-    rows = Delivery.objects.order_by()
-    waiting = rows.filter(settled_at=None).aggregate(
-        all=Count("pk"),
-        held=Count("pk", filter=~Q(hold="")),
-        late=Count("pk", filter=Q(must_arrive=True, created_at__lte=now - limits.DELIVERY_LATE)),
-    )
-    settled = rows.filter(state__in=[State.CONFIRMED, State.SKIPPED], settled_at__gte=since)
-    by_state = dict(settled.values_list("state").annotate(Count("pk")))
+    found = _counted(now, since)
+    numbers = {part: found[part][1] if part in found else 0 for part in (WAITING, *SETTLED)}
+    _, _, held, late, due_since = found.get(WAITING, (WAITING, 0, 0, 0, None))
     return Standing(
         since=since,
-        confirmed=by_state.get(State.CONFIRMED, 0),
-        skipped=by_state.get(State.SKIPPED, 0),
-        dead=rows.filter(state=State.DEAD).count(),
-        waiting=waiting["all"],
-        held=waiting["held"],
-        late=waiting["late"],
+        confirmed=numbers[State.CONFIRMED],
+        skipped=numbers[State.SKIPPED],
+        dead=numbers[State.DEAD],
+        waiting=numbers[WAITING],
+        held=held,
+        late=late,
+        due_since=due_since,
     )
+
+
+def _counted(now: datetime, since: datetime) -> dict[str, tuple[str, int, int, int, datetime | None]]:
+    """For each part that has any: how many, and of what waits: how many are held, are late, and since when one is due."""
+    rows = Delivery.objects.order_by()
+    parts = {
+        WAITING: rows.filter(settled_at=None),
+        State.DEAD.value: rows.filter(state=State.DEAD),
+        State.CONFIRMED.value: rows.filter(state=State.CONFIRMED, settled_at__gte=since),
+        State.SKIPPED.value: rows.filter(state=State.SKIPPED, settled_at__gte=since),
+    }
+    is_late = Q(settled_at=None, must_arrive=True, created_at__lte=now - limits.DELIVERY_LATE)
+    is_due = Q(settled_at=None, lease_until=None, hold="", due_at__lte=now)
+    first, *others = (
+        part.annotate(part=Value(name, CharField()))
+        .values("part")
+        .annotate(
+            number=Count("pk"),
+            held=Count("pk", filter=Q(settled_at=None) & ~Q(hold="")),
+            late=Count("pk", filter=is_late),
+            due_since=Min("due_at", filter=is_due),
+        )
+        .values_list("part", "number", "held", "late", "due_since")
+        for name, part in parts.items()
+    )
+    return {row[0]: row for row in first.union(*others, all=True)}

@@ -1,9 +1,14 @@
 """The bell is rung once for many, loses no last one, and lets nobody wait for a queue that is away."""
 
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as suite
 from django.db import transaction
 
 from broker import bell as module
@@ -145,3 +150,19 @@ def test_the_same_call_waits_for_the_interval(monkeypatch: pytest.MonkeyPatch) -
     own.ring((TASK, ("a",)))
     own.ring((TASK, ("b",)))
     assert own._due == {(TASK, ("a",)): 99.99 + limits.BELL_INTERVAL.total_seconds(), (TASK, ("b",)): 100.0}
+
+
+def test_the_product_itself_rings_its_queue(tmp_path: Path) -> None:
+    """The suite has no queue to ring, so that a process with the product's own settings does."""
+    program = (
+        "import django; django.setup()\n"
+        "from broker.bell import bell, ring\n"
+        "from broker.operations.health import count_waiting_messages\n"
+        f"ring({TASK!r}, 'a'); print(bell.finish(30), count_waiting_messages())"
+    )
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "broker.settings", "BROKER_VAR": str(tmp_path)}
+    environment = {name: value for name, value in environment.items() if name != "BROKER_REDIS_URL"}
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=suite.ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert run.stdout.strip() == "True 1", run.stderr[-500:]

@@ -63,8 +63,7 @@ def test_what_is_skipped_says_why_and_is_green() -> None:
     assert progress(reference="plan:1").is_green
 
 
-def test_what_is_to_be_retried_waits_longer_each_time_and_dies_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("random.random", lambda: 1.0)
+def test_what_is_to_be_retried_waits_longer_each_time_and_dies_in_the_end() -> None:
     row = put_one()
     let_it(answering(retry("target.conflict", status=409)))
     waits = []
