@@ -16,8 +16,9 @@ from django.utils import timezone
 from broker.actors import Actor
 from broker.directory.attributes import ACTIVE, FALSE, IDENTIFIERS, NAMES, TRUE, Values
 from broker.directory.conflict_rows import Dispute, write_disputes
+from broker.directory.holdings import Form, Holdings
 from broker.directory.identifiers import comparable
-from broker.directory.models import Identifier, Person
+from broker.directory.models import Person
 from broker.directory.orders import Orders, orders_at
 from broker.directory.provenance import TAKEN, UNTOLD, Told, find_winner, said
 from broker.directory.row_updates import update_rows
@@ -29,8 +30,6 @@ from broker.events.services import record
 TRIES = 3
 """How often identifiers are looked at again, when somebody else wrote one at the same moment."""
 _COLUMNS = ("is_active", *NAMES, "claims", "provenance", "version", "updated_at")
-_Form = tuple[str, str]
-"""(kind of identifier, comparable value)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,10 @@ def _revise(revisions: Sequence[Revision], *, evidence: str, refuses_taken: bool
     """Returns those of whom anything was written."""
     now = timezone.now()
     _lock(revisions)
-    holdings = _Holdings(revisions)
+    named = [revision for revision in revisions if any(one in IDENTIFIERS for one in revision.attributes)]
+    holdings = Holdings(
+        [revision.person for revision in named], {form for revision in named for form in _wanted(revision)}
+    )
     order_of = orders_at(now)
     written = []
     for revision in revisions:
@@ -161,58 +163,7 @@ def _lock(revisions: Sequence[Revision]) -> None:
             setattr(person, column.attname, getattr(row, column.attname))
 
 
-class _Holdings:
-    """The identifiers of the people at hand, those of others that they would like to have, and what is to be done."""
-
-    def __init__(self, revisions: Sequence[Revision]) -> None:
-        self.held: dict[Any, dict[str, Identifier]] = {}
-        self._owners: dict[_Form, Any] = {}
-        self._gone: list[Identifier] = []
-        self._new: list[Identifier] = []
-        forms = {form for revision in revisions for form in _wanted(revision)}
-        people = [revision.person for revision in revisions if any(one in IDENTIFIERS for one in revision.attributes)]
-        for person in people:
-            person.forget_held()
-        rows = Identifier.objects.filter(person__in=people).order_by() if people else []
-        if forms:
-            rows = rows | Identifier.objects.filter(comparable__in={form for _, form in forms}).order_by()  # type: ignore[operator]  # there are people where there are forms
-        for row in rows:
-            self._owners[row.kind, row.comparable] = row.person_id
-            self.held.setdefault(row.person_id, {})[row.kind] = row
-
-    def values(self, person: Person) -> dict[str, str]:
-        """{kind: value} of a person."""
-        return {kind: row.value for kind, row in self.held.get(person.pk, {}).items()}
-
-    def is_taken(self, person: Person, kind: str, value: str) -> bool:
-        """Whether it belongs to somebody else."""
-        return bool(self._owners.get((kind, comparable(value)), person.pk) != person.pk)
-
-    def assign(self, person: Person, kind: str, values: Values) -> None:
-        """Make it this person's, or nobody's. What was given up is free for the next one, in this batch too."""
-        mine = self.held.setdefault(person.pk, {})
-        before = mine.pop(kind, None)
-        if before is not None:
-            self._gone.append(before)
-            self._owners.pop((kind, before.comparable), None)
-        if values:
-            row = Identifier(person=person, kind=kind, value=values[0], comparable=comparable(values[0]))
-            self._new.append(row)
-            self._owners[kind, row.comparable] = person.pk
-            mine[kind] = row
-
-    def write(self, *, now: datetime) -> None:
-        """Raises IntegrityError when somebody else was faster."""
-        gone = [row.pk for row in self._gone if row.pk]
-        if gone:
-            Identifier.objects.filter(pk__in=gone).delete()
-        for row in self._new:
-            row.since = now
-        if self._new:
-            Identifier.objects.bulk_create(self._new)
-
-
-def _wanted(revision: Revision) -> Iterable[_Form]:
+def _wanted(revision: Revision) -> Iterable[Form]:
     """Every identifier that any source gives this person, of the kinds that are looked at."""
     for kind in revision.attributes:
         if kind in IDENTIFIERS:
@@ -222,7 +173,7 @@ def _wanted(revision: Revision) -> Iterable[_Form]:
                 yield from ((kind, comparable(value)) for value in values)
 
 
-def _settle(revision: Revision, holdings: _Holdings, order_of: Orders, *, evidence: str, now: datetime) -> bool:
+def _settle(revision: Revision, holdings: Holdings, order_of: Orders, *, evidence: str, now: datetime) -> bool:
     """Find the winners, and set them on the person. Returns whether there is anything to write."""
     person = revision.person
     provenance: dict[str, dict[str, Told]] = dict(person.provenance)
