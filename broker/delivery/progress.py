@@ -138,7 +138,7 @@ def standing(now: datetime) -> Standing:
 
 
 def _counted(now: datetime, since: datetime) -> dict[str, tuple[str, int, int, int, datetime | None]]:
-    """For each part that has any: how many, and of what waits how many are held, are late, and since when one is due."""
+    """For each part that has any: how many; of what waits also how many are held or late, and since when one is due."""
     rows = Delivery.objects.order_by()
     parts = {
         WAITING: rows.filter(settled_at=None),
