@@ -233,7 +233,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
     reason = "" if report.passed else f": {str(report.longrepr.reprcrash.message).splitlines()[0][:200]}"
     item.config.stash.setdefault(_lines, []).append(f"{verdict} {item.name} {' '.join(trace_ids)}{reason}")
     if report.failed:
-        broker: Broker = item.funcargs["broker"]  # type: ignore[attr-defined] - pytest's functions have it
+        broker: Broker | None = item.funcargs.get("broker")  # type: ignore[attr-defined] - pytest's functions have it
+        if broker is None:
+            return report  # a server of its own, which nobody walks to
         for browser in browsers:
             report.sections.append(("The browser's hops", "\n".join(map(str, browser.hops))))
         for trace_id in trace_ids:

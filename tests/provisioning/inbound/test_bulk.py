@@ -97,6 +97,7 @@ def test_the_same_bulk_again_doubles_nobody(call):
     assert Person.objects.count() == 5
 
 
+@pytest.mark.django_db(transaction=True)  # as in service: no transaction idles while a thousand operations are read
 def test_a_thousand_operations_are_done_and_one_more_is_refused_before_the_first(call):
     operations = [post(f"p{number}") for number in range(limits.SCIM_BULK_OPERATIONS)]
     with CaptureQueriesContext(connection) as spent:

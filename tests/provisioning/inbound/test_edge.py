@@ -106,12 +106,14 @@ def test_a_token_made_elsewhere_is_taken_over_once_and_is_one_sources(db):
 
 
 def test_who_asks_too_often_waits_and_others_do_not(call, make_caller, monkeypatch):
-    monkeypatch.setattr(views, "BUDGET", Budget("scim", 3 * settings.THROTTLE_PROCESSES))
+    permits = 3 * settings.THROTTLE_PROCESSES
+    monkeypatch.setattr(views, "BUDGET", Budget("scim", permits))
     other = make_caller()
     with time_machine.travel(timezone.now(), tick=False):
-        for _ in range(3):
-            assert call("GET", "/Users").status_code == 200
-        refused = call("GET", "/Users")
+        # A process alone has its share of the budget; with a store, all of it.
+        answers = [call("GET", "/Users") for _ in range(permits + 1)]
+        assert [one.status_code for one in answers[:3]] == [200] * 3
+        refused = answers[-1]
         assert_refused(refused, 429, "scim.too_many")
         assert 1 <= int(refused["Retry-After"]) <= limits.THROTTLE_WINDOW_SECONDS
         assert other("GET", "/Users").status_code == 200
@@ -345,13 +347,18 @@ def test_a_database_that_is_away_is_told_as_that(call, monkeypatch):
 # What it costs
 
 
+def asked(spent):
+    """The statements, but for the one that every process makes twice a second, however often it is asked."""
+    return [one["sql"][:100] for one in spent if "registry_registryversion" not in one["sql"]]
+
+
 def test_one_user_costs_three_statements(call):
     shown = call.create("ada")
     call.create_group("Staff", shown["id"])
     call.read(shown["id"])
     with CaptureQueriesContext(connection) as spent:
         call.read(shown["id"])
-    assert len(spent) <= 3, [one["sql"][:100] for one in spent]
+    assert len(asked(spent)) <= 3, asked(spent)
 
 
 def test_a_page_of_a_hundred_costs_six_statements(call):
@@ -361,10 +368,10 @@ def test_a_page_of_a_hundred_costs_six_statements(call):
     with CaptureQueriesContext(connection) as spent:
         found = call.found('title eq "analyst"', count=AMOUNT)
     assert len(found) == AMOUNT
-    assert len(spent) <= 6, [one["sql"][:100] for one in spent]
+    assert len(asked(spent)) <= 6, asked(spent)
     with CaptureQueriesContext(connection) as spent:
         assert len(call.found('userName eq "p7"')) == 1
-    assert len(spent) <= 3, [one["sql"][:100] for one in spent]
+    assert len(asked(spent)) <= 3, asked(spent)
 
 
 def test_a_token_is_issued_with_an_event_that_does_not_show_it(call):

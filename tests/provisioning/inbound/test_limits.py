@@ -20,7 +20,7 @@ def test_a_body_is_so_deep(call):
     def body(depth):
         return {**user("ada"), "name": {"givenName": json.loads("[" * (depth - 2) + "]" * (depth - 2))}}
 
-    at, above = call("POST", "/Users", body(limits.SCIM_JSON_DEPTH)), call("POST", "/Users", body(limits.SCIM_JSON_DEPTH + 1))
+    at, above = (call("POST", "/Users", body(limits.SCIM_JSON_DEPTH + more)) for more in (0, 1))
     assert_refused(at, 400, "scim.value", "invalidValue")  # it was read
     assert_refused(above, 400, "scim.syntax", "invalidSyntax")
 
@@ -92,6 +92,7 @@ def test_so_many_wait_in_one_source(make_caller, monkeypatch):
     monkeypatch.setattr(limits, "SCIM_PENDING_MEMBERS", 2)
     call = make_caller(unknown_members="report")
     group = call.create_group("Staff", "hr-1", "hr-2")
-    answer = call.patch(f"/Groups/{group['id']}", {"op": "add", "path": "members", "value": [{"value": str(uuid.uuid4())}]})
+    third = {"op": "add", "path": "members", "value": [{"value": str(uuid.uuid4())}]}
+    answer = call.patch(f"/Groups/{group['id']}", third)
     assert_refused(answer, 400, "scim.members_unknown", "invalidValue")
     assert PendingMember.objects.count() == 2
