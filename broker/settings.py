@@ -451,6 +451,7 @@ EVIDENCE_PAGES = {
     "trace": "admin:traces_trace_change",
     "event": "admin:events_event_change",
     "rule": "admin:directory_authorityrule_change",
+    "import": "admin:batch_import_change",
     "journal": "admin:inbound_journalentry_changelist",
 }
 CONFIG_KEYS = {
