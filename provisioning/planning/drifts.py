@@ -10,6 +10,8 @@ from provisioning.outbound.models import Target
 from provisioning.planning.differing import Action, Difference
 from provisioning.planning.models import Drift, Run
 
+TOLD = ["differences", "weight", "title", "remote_id", "touches"]
+
 
 def record_drift(run: Run, target: Target, chunks: Iterable[list[Difference]], *, now: datetime) -> Counter[str]:
     """Write what differs and end what no longer does. Returns how many of each kind, "new", "repaired", "under_way".
@@ -24,22 +26,21 @@ def record_drift(run: Run, target: Target, chunks: Iterable[list[Difference]], *
             for one in Drift.objects.filter(target=target, repaired_at=None, key__in=[one.key for one in chunk])
         }
         awaited = under_way(target, [one.key for one in chunk])
-        seen, new = [], []
+        seen: list[Drift] = []
+        same: list[Drift] = []
+        new: list[Drift] = []
         for one in chunk:
             held = open_ones.get((one.kind, one.key))
             if held is not None:
-                held.differences, held.weight, held.title = dict(one.differences), one.weight, one.title
-                held.remote_id, held.last_seen, held.last_run = one.remote_id, now, run
-                held.touches = one.action != Action.NONE
-                seen.append(held)
+                (seen if _tell_anew(held, one) else same).append(held)
             elif one.key in awaited:
                 counts["under_way"] += 1
                 continue
             else:
                 new.append(_drift(run, target, one, now=now))
             counts[one.kind] += 1
-        fields = ["touches", "differences", "weight", "title", "remote_id", "last_seen", "last_run"]
-        Drift.objects.bulk_update(seen, fields, batch_size=limits.PLAN_CHUNK)
+        Drift.objects.bulk_update(seen, TOLD, batch_size=limits.PLAN_CHUNK)
+        Drift.objects.filter(pk__in=[one.pk for one in [*seen, *same]]).update(last_seen=now, last_run=run)
         Drift.objects.bulk_create(new)
         counts["new"] += len(new)
     gone = Drift.objects.filter(target=target, repaired_at=None).exclude(last_run=run)
@@ -51,6 +52,14 @@ def under_way(target: Target, keys: Sequence[str]) -> set[str]:
     """Those of the keys for which a row of the ledger is still to be delivered."""
     rows = Delivery.objects.filter(lane=target.lane, subject__in=keys, settled_at=None)
     return set(rows.values_list("subject", flat=True))
+
+
+def _tell_anew(held: Drift, one: Difference) -> bool:
+    """Set what is told of a difference now on the row, unsaved. Returns whether anything of it changed."""
+    before = [getattr(held, name) for name in TOLD]
+    held.differences, held.weight, held.title = dict(one.differences), one.weight, one.title
+    held.remote_id, held.touches = one.remote_id, one.action != Action.NONE
+    return before != [getattr(held, name) for name in TOLD]
 
 
 def _drift(run: Run, target: Target, one: Difference, *, now: datetime) -> Drift:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import F
 
 from provisioning.outbound.models import RemoteAccount, Target
 from provisioning.planning.models import Found, Run
@@ -49,13 +50,20 @@ def note_linked(target: Target, owners: Mapping[UUID, Found], *, aims: Mapping[U
 def note_read(target: Target, found: Mapping[str, Found]) -> None:
     """What differs is kept as it was read, so that nobody takes it for settled."""
     rows = RemoteAccount.objects.select_for_update().filter(target=target, remote_id__in=found).order_by("pk")
-    changed = []
+    changed: list[RemoteAccount] = []
+    same: list[RemoteAccount] = []
     for row in rows:
         one = found[row.remote_id]
-        if row.read_at is None or row.read_at < one.read_at:
-            _read(row, one)
-            changed.append(row)
+        if row.read_at is not None and row.read_at >= one.read_at:
+            continue
+        before = (row.state, row.read_active, row.read_digest)
+        _read(row, one)
+        (same if before == (row.state, row.read_active, row.read_digest) else changed).append(row)
     RemoteAccount.objects.bulk_update(changed, ["state", "read_active", "read_digest", "read_at", "version"])
+    if same:
+        first = min(found[row.remote_id].read_at for row in same)
+        ids = [row.pk for row in same]
+        RemoteAccount.objects.filter(pk__in=ids).update(read_at=first, version=F("version") + 1)
 
 
 def standing(target: Target) -> int:

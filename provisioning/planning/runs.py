@@ -26,7 +26,14 @@ from provisioning.outbound.models import RemoteGroup, Target
 from provisioning.planning.concluding import conclude, end_incomplete
 from provisioning.planning.models import Run
 from provisioning.planning.noting import standing
-from provisioning.planning.staging import clear_stage, stage_accounts, stage_groups, stage_unreadable
+from provisioning.planning.staging import (
+    allow_long_statements,
+    clear_stage,
+    stage_accounts,
+    stage_groups,
+    stage_unreadable,
+    survey_stage,
+)
 from provisioning.planning.wanting import bring_up_to_date
 
 log = structlog.get_logger(__name__)
@@ -107,7 +114,9 @@ def _advance(run: Run, *, actor: Actor, until: datetime | None, tell: Tell) -> N
                 return
         elif run.stage == Stage.COMPARING:
             _save(run, lasts=limits.RUN_COMPARE_LEASE)
+            survey_stage()
             with transaction.atomic():
+                allow_long_statements()
                 _save(run, lasts=limits.RUN_COMPARE_LEASE)
                 conclude(run, target, actor=actor)
         tell(run)
