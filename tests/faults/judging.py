@@ -18,7 +18,7 @@ SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An account as the source left it. `stamps`: every value of `title` that it ever had, in order; each once."""
+    """An account as the source left it; of a closed one nothing else has to follow. `stamps`: every value of `title` that it ever had, in order; each once."""
 
     user_name: str
     active: bool
@@ -113,6 +113,8 @@ def compare(
 
 
 def _difference(wanted: Wanted, document: Mapping[str, Any]) -> str | None:
+    if not wanted.active:
+        return json.dumps({"want": "closed", "have": "active"}) if document.get("active", True) else None
     have = (document.get("userName"), document.get("active", True), document.get("title"))
     want = (wanted.user_name, wanted.active, wanted.stamps[-1] if wanted.stamps else document.get("title"))
     return None if have == want else json.dumps({"want": want, "have": have})
