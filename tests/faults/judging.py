@@ -18,7 +18,10 @@ SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An account as the source left it; of a closed one nothing else has to follow. `stamps`: every value of `title` that it ever had, in order; each once."""
+    """An account as the source left it; of a closed one nothing else has to follow.
+
+    `stamps`: every value of `title` that it ever had, in order, each once.
+    """
 
     user_name: str
     active: bool
