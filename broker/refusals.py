@@ -1511,7 +1511,13 @@ CATALOGUE: tuple[Refusal, ...] = (
         "Rename the group.",
     ),
     Refusal("scim.too_many", 429, "The source asks more often than it may.", _APP, "Wait for what Retry-After says."),
-    Refusal("scim.not_supported", 501, "This is not offered.", _APP, "Look at /scim/v2/ServiceProviderConfig."),
+    Refusal(
+        "scim.not_supported",
+        501,
+        "What was asked for is not offered: /Me, for one, and a search over Users and Groups at once.",
+        _OPS,
+        "Send what /scim/v2/ServiceProviderConfig offers; ask us for what is missing there.",
+    ),
     Refusal("scim.fault", 500, "Our own mistake.", _OPS, "Look for the trace id in the log."),
     Refusal("scim.unavailable", 503, "Nothing can be read or written for the moment.", _OPS, "Ask again later."),
     # Deliveries (broker/delivery): what the operator's queue says of an attempt, and refuses
