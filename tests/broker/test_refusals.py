@@ -9,7 +9,7 @@ from django.conf import settings
 from broker.errors import BrokerError
 from broker.refusals import CATALOGUE, Mender, Refusal, find_refusal
 
-STATUSES = {400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 428, 429, 500, 502, 503}
+STATUSES = {400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 428, 429, 500, 501, 502, 503}
 
 
 def test_no_code_stands_twice() -> None:
@@ -51,7 +51,9 @@ def test_an_error_shows_its_code_and_keeps_its_detail_inside() -> None:
 
 def test_every_code_that_is_raised_stands_in_the_catalogue() -> None:
     raised = re.compile(r"""BrokerError\(\s*["']([^"']+)["']""")
-    sources = [path for room in ("broker", "federation", "provisioning") for path in Path(settings.ROOT / room).rglob("*.py")]
+    sources = [
+        path for room in ("broker", "federation", "provisioning") for path in Path(settings.ROOT / room).rglob("*.py")
+    ]
     codes = {code for path in sources for code in raised.findall(path.read_text())}
     assert len(codes) > 10
     assert codes <= {refusal.code for refusal in CATALOGUE}
