@@ -6,7 +6,7 @@ import os
 import platform
 from datetime import UTC, datetime
 
-from bench import access, jwt, login, saml, satosa, token_request, tokens
+from bench import access, jwt, login, provisioning, saml, satosa, scim, token_request, tokens
 
 
 def main() -> None:
@@ -30,6 +30,10 @@ def main() -> None:
     access.main(rounds=3 if is_quick else 40)
     print("\n== A login beside SATOSA ==", flush=True)
     satosa.main(rounds=3 if is_quick else 15, is_quick=is_quick)
+    print("\n== SCIM beside django-scim2 ==", flush=True)
+    scim.main(rounds=2 if is_quick else 8, seconds=1 if is_quick else 2, is_quick=is_quick)
+    print("\n== Provisioning ==", flush=True)
+    provisioning.main(is_quick=is_quick)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Load over HTTP by wrk, from a core of its own: POSTs of forms, whose senders and bodies take turns."""
+"""Load over HTTP by wrk, from a core of its own: POSTs of forms whose senders and bodies take turns, or GETs."""
 
 import json
 import os
@@ -10,6 +10,15 @@ from pathlib import Path
 
 CONNECTIONS = 16
 LOAD_CORE, SERVER_CORE = 0, (os.cpu_count() or 1) - 1
+DONE = """
+done = function(summary, latency)
+  local errors = summary.errors
+  local failed = errors.status + errors.connect + errors.read + errors.write + errors.timeout
+  local form = '{"requests": %d, "seconds": %f, "p50": %f, "p99": %f, "failed": %d}'
+  local p50, p99 = latency:percentile(50) / 1e6, latency:percentile(99) / 1e6
+  print("RESULT " .. string.format(form, summary.requests, summary.duration / 1e6, p50, p99, failed))
+end
+"""
 SCRIPT = """
 local authorizations = {%(authorizations)s}
 local bodies = {%(bodies)s}
@@ -31,12 +40,21 @@ request = function()
   return requests[number]
 end
 
-done = function(summary, latency)
-  local errors = summary.errors
-  local failed = errors.status + errors.connect + errors.read + errors.write + errors.timeout
-  local form = '{"requests": %%d, "seconds": %%f, "p50": %%f, "p99": %%f, "failed": %%d}'
-  local p50, p99 = latency:percentile(50) / 1e6, latency:percentile(99) / 1e6
-  print("RESULT " .. string.format(form, summary.requests, summary.duration / 1e6, p50, p99, failed))
+"""
+READ_SCRIPT = """
+local paths = {%(paths)s}
+local requests, number = {}, 0
+
+init = function(arguments)
+  number = tonumber(arguments[1]) or 0
+  for n = 1, #paths do
+    requests[n] = wrk.format("GET", paths[n], {["Authorization"] = "%(authorization)s"})
+  end
+end
+
+request = function()
+  number = number %% #requests + 1
+  return requests[number]
 end
 """
 
@@ -74,7 +92,14 @@ class Load:
 
 def write_load(script: Path, *, base_url: str, path: str, authorizations: Sequence[str], bodies: Sequence[str]) -> Load:
     """Write the script that POSTs to `path`."""
-    script.write_text(SCRIPT % {"path": path, "authorizations": _strings(authorizations), "bodies": _strings(bodies)})
+    written = SCRIPT % {"path": path, "authorizations": _strings(authorizations), "bodies": _strings(bodies)}
+    script.write_text(written + DONE)
+    return Load(script, base_url)
+
+
+def write_reads(script: Path, *, base_url: str, paths: Sequence[str], authorization: str) -> Load:
+    """Write the script that GETs these paths in turn."""
+    script.write_text(READ_SCRIPT % {"paths": _strings(paths), "authorization": authorization} + DONE)
     return Load(script, base_url)
 
 

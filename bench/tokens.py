@@ -67,6 +67,12 @@ class Side:
         self.answered.append(taken)
         self.processor.append((processor_seconds(self.process_id) - before) / taken.requests)
 
+    def row(self, width: int) -> str:
+        """Its line of the table, the medians of the rounds."""
+        rate, p50, p99 = (median(getattr(one, of) for one in self.answered) for of in ("rate", "p50", "p99"))
+        figures = f"{rate:11.0f}{p50 * 1e3:9.1f}{p99 * 1e3:9.1f}{median(self.processor) * 1e6:14.0f}"
+        return f"{self.name:{width}}{figures}"
+
     def forget(self) -> None:
         """What warming up gave does not count."""
         self.answered.clear()
@@ -239,18 +245,18 @@ def _token(url: str, authorization: str, form: str) -> str:
 def report(sides: dict[str, Side]) -> None:
     """The table, then each target."""
     print(f"{'':34}{'requests/s':>11}{'p50 ms':>9}{'p99 ms':>9}{'processor us':>14}")
-    for name, side in sides.items():
-        rate, p50, p99 = (median(getattr(one, of) for one in side.answered) for of in ("rate", "p50", "p99"))
-        print(f"{name:34}{rate:11.0f}{p50 * 1e3:9.1f}{p99 * 1e3:9.1f}{median(side.processor) * 1e6:14.0f}")
+    for side in sides.values():
+        print(side.row(34))
     for ours, peer, target in TARGETS:
         a, b = sides[ours], sides[peer]
         faster = [one.rate / other.rate for one, other in zip(a.answered, b.answered, strict=True)]
         cheaper = [other / one for one, other in zip(a.processor, b.processor, strict=True)]
-        print(f"{ours} beside {peer}: {_spread(faster)} times as many a second; target {target}")
-        print(f"  {_spread(cheaper)} times less of its own processor")
+        print(f"{ours} beside {peer}: {spread(faster)} times as many a second; target {target}")
+        print(f"  {spread(cheaper)} times less of its own processor")
 
 
-def _spread(ratios: list[float]) -> str:
+def spread(ratios: list[float]) -> str:
+    """The median, with the tenth and the ninetieth percentile."""
     low, high = quantiles(ratios, n=10)[::8] if len(ratios) > 2 else (min(ratios), max(ratios))
     return f"{median(ratios):.2f} ({low:.2f} to {high:.2f})"
 

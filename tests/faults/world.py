@@ -43,6 +43,7 @@ class World:
         limits: Mapping[str, float] | None = None,
         beat: Mapping[str, float] | None = None,
         environment: Mapping[str, str] | None = None,
+        database: type[PostgreSQL] = PostgreSQL,
     ) -> None:
         """`limits` and `beat`: see `entry`, waits that are shorter than the product's.
 
@@ -51,7 +52,7 @@ class World:
         self.folder = folder
         self.clock = Clock(folder / "clock")
         self.redis = Redis()
-        self._database = None if environment else PostgreSQL()
+        self._database = None if environment else database()
         self.port = free_port()
         self.seal_log = folder / "seals.log"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("BROKER_", "DJANGO_"))}
