@@ -10,7 +10,7 @@ import uuid
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import Max, Sum
@@ -127,8 +127,8 @@ def known_person(person: Person) -> Known:
         "email": held.get(Identifier.Kind.EMAIL),
         "eppn": held.get(Identifier.Kind.EPPN),
     }
-    slugs = _provider_slugs()
-    named = (_group_name(one.identity_provider_id, one.source, one.group, slugs) for one in person.held_memberships)
+    providers = _providers()
+    named = (_group_name(one.identity_provider_id, one.source, one.group, providers) for one in person.held_memberships)
     groups = sorted(name for name in named if name)
     return _known(str(person.pk), texts, person.claims, groups, is_active=person.is_active)
 
@@ -263,9 +263,9 @@ class _Groups:
                     self._held.move_to_end(key)
                 while len(self._held) > GROUPS_REMEMBERED:
                     self._held.popitem(last=False)
-        slugs = _provider_slugs() if any(found.values()) else {}
+        providers = _providers() if any(found.values()) else _Providers({}, frozenset())
         return {
-            key: tuple(sorted(text for named in groups if (text := _group_name(*named, slugs))))
+            key: tuple(sorted(text for named in groups if (text := _group_name(*named, providers))))
             for key, groups in found.items()
         }
 
@@ -273,13 +273,20 @@ class _Groups:
 _groups = _Groups()
 
 
-def _group_name(provider: uuid.UUID | None, source: str, name: str, slugs: Mapping[uuid.UUID, str]) -> str:
+class _Providers(NamedTuple):
+    """Identity providers: {id: slug} of those in use, and every slug that ever was one's."""
+
+    in_use: Mapping[uuid.UUID, str]
+    slugs: frozenset[str]
+
+
+def _group_name(provider: uuid.UUID | None, source: str, name: str, providers: _Providers) -> str:
     """As policies name it; "" where nobody tells of it any more."""
     if provider is not None:
-        return f"{slugs[provider]}/{name}" if provider in slugs else ""
+        return f"{providers.in_use[provider]}/{name}" if provider in providers.in_use else ""
     slug = source.partition(":")[2]
-    # A feed that is called as an identity provider is gives no membership in that one's groups.
-    return f"{source if slug in slugs.values() else slug}/{name}" if slug else ""
+    # A feed that is called as an identity provider is, or was, gives no membership in that one's groups.
+    return f"{source if slug in providers.slugs else slug}/{name}" if slug else ""
 
 
 def _renamed() -> tuple[Any, ...]:
@@ -290,14 +297,15 @@ def _renamed() -> tuple[Any, ...]:
     )
 
 
-def _provider_slugs() -> dict[uuid.UUID, str]:
-    """{id: slug} of the identity providers in use: what another one said of groups counts no more."""
-    return parties.get(
-        ("identity_provider_slugs",),
-        lambda: dict(
-            IdentityProvider.objects.filter(enabled=True, retired_at=None).order_by().values_list("pk", "slug")
-        ),
-    )
+def _providers() -> _Providers:
+    """What one that is not in use said of groups counts no more; its name is nobody else's all the same."""
+    return parties.get(("identity_providers",), _read_providers)
+
+
+def _read_providers() -> _Providers:
+    rows = list(IdentityProvider.objects.order_by().values_list("pk", "slug", "enabled", "retired_at"))
+    in_use = {key: slug for key, slug, is_enabled, retired_at in rows if is_enabled and retired_at is None}
+    return _Providers(in_use, frozenset(row[1] for row in rows))
 
 
 def _organisation_slug(organisation_id: int) -> str:

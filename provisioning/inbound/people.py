@@ -14,7 +14,7 @@ from django.utils import timezone
 from scim2_models import NotFoundException, PreconditionFailedException, UniquenessException
 
 from broker.actors import Actor
-from broker.directory.attributes import SINGLE
+from broker.directory.attributes import ACTIVE, SINGLE
 from broker.directory.authority import Written, explain_value, withdraw_source, write_attributes
 from broker.directory.groups import remove_members
 from broker.directory.models import Group, Person
@@ -108,8 +108,15 @@ class People:
         if expected_version is not None and version_of(record) != expected_version:
             raise PreconditionFailedException
         self.journal.effects.subject = str(record.person_id)
+        # A source that may not say whether an account is open does not close it by going, either.
+        may_close = self._may_tell(ACTIVE)
         written = withdraw_source(
-            record.person, self.authority, evidence=self.journal.evidence, actor=self.actor, reason="deleted over SCIM"
+            record.person,
+            self.authority,
+            evidence=self.journal.evidence,
+            actor=self.actor,
+            reason="deleted over SCIM",
+            attributes=None if may_close else record.person.provenance.keys() - {ACTIVE},
         )
         for group in Group.objects.filter(scim_record__source=self.source, memberships__person=record.person_id):
             remove_members(group, [record.person_id], actor=self.actor)
@@ -123,6 +130,8 @@ class People:
         record.changed_at = now
         record.save(force_update=True)
         self._note(record.person, written, written.changed)
+        if not may_close:
+            self.journal.effects.note(ACTIVE, NOT_TOLD)
 
     def _former(self, columns: Mapping[str, Any]) -> Record | None:
         """The deleted record of who comes back. Raises UniquenessException where somebody is there already.

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from broker.actors import Actor
 from broker.registry import values
-from broker.registry.models import Organisation
+from broker.registry.models import IdentityProvider, Organisation
 from broker.registry.registering.changes import (
     assign,
     check_row,
@@ -38,8 +38,13 @@ class SourceFields(TypedDict, total=False):
 
 @transaction.atomic
 def create_source(slug: str, *, organisation: Organisation, actor: Actor, **fields: Unpack[SourceFields]) -> ScimSource:
-    """Register a source; one that was retired comes back with what it told. Raises BadValue."""
+    """Register a source; one that was retired comes back with what it told. Raises BadValue.
+
+    Policies name groups "<slug>/<name>": an identity provider's slug, of before too, is no source's.
+    """
     columns = {"name": slug} | _checked(fields)
+    if IdentityProvider.objects.filter(slug=slug).exists():
+        raise BadValue(f"{slug} is, or was, an identity provider: its groups would be taken for that one's")
     retired = ScimSource.objects.select_for_update(of=("self",)).filter(slug=slug).exclude(retired_at=None).first()
     if retired is not None:
         if retired.organisation_id != organisation.pk:
