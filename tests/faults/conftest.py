@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 
 from broker import limits
+from tests.factories import make_keys
 from tests.faults.floor import Floor, Start
 from tests.faults.world import World
 
@@ -47,6 +48,8 @@ def floor(
 ) -> Iterator[Floor]:
     settings.OUTGOING_NETWORKS = ["127.0.0.0/8"]
     monkeypatch.setattr(limits, "BREAKER_SMALLEST", LIMITS["BREAKER_SMALLEST"])
+    start.world.empty_redis()  # of what the last test's schedule left
+    make_keys()  # without them the web server is not ready, and nothing is sealed
     with ExitStack() as exits:
         exits.callback(start.end_lives)
         yield Floor(tmp_path, exits, start)

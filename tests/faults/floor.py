@@ -24,7 +24,7 @@ from tests.faults.targets import make_target
 from tests.faults.world import World
 from tests.faults.zygote import WORKER, Zygote
 
-DRAIN_SECONDS = 40
+DRAIN_SECONDS = 120
 
 
 class Floor:

@@ -22,11 +22,11 @@ BLIND_SECONDS = 0.4
 WORK_SECONDS = (0.25, 5.0)
 """Bounds of the longest life after that. It moves with the machine, so that most kills hit a worker that holds rows."""
 BUSY_SHARE = 0.6
-START_SECONDS = 20.0
+START_SECONDS = 30.0
 LATENCY_MS = 25
 BACKLOG = 300
 """Deliveries that wait, below which HR writes on."""
-DRAIN_SECONDS = 60
+DRAIN_SECONDS = 180
 
 
 class KillRun:

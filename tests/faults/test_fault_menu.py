@@ -46,7 +46,7 @@ def moving() -> Iterator[Time]:
 
 @pytest.fixture(autouse=True)
 def _short_exchanges(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "TARGET_EXCHANGE_SECONDS", 1.0)
+    monkeypatch.setattr(limits, "TARGET_EXCHANGE_SECONDS", 3.0)
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ def test_the_queue_goes_away_and_nothing_is_lost(floor: Floor, how: str) -> None
         if how == "killed":
             queue.start()
     assert slowest < SLOWER
-    floor.drain(60)
+    floor.drain()
     there = {account["externalId"]: account["userName"] for account in place.users()}
     assert len(known) == 40
     assert there == known

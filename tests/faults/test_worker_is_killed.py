@@ -24,7 +24,7 @@ from tests.faults.targets import make_source
 
 pytestmark = [pytest.mark.faults, pytest.mark.django_db(transaction=True)]
 PEOPLE = 30
-WAIT = 20
+WAIT = 90
 
 
 def wait_for(is_so: Callable[[], bool], what: str) -> None:

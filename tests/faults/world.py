@@ -25,7 +25,7 @@ from tests.faults.zygote import Zygote
 from tests.services.broker import ROOT
 from tests.services.servers import PostgreSQL, Redis, free_port
 
-READY_SECONDS = 60
+READY_SECONDS = 120
 STOP_SECONDS = 10
 
 
