@@ -1684,8 +1684,8 @@ CATALOGUE: tuple[Refusal, ...] = (
         "Nothing: the group is completed when their accounts are there.",
     ),
     Refusal("target.not_in_use", 409, "The target is switched off or retired.", _OPS, "Switch it on, or let it rest."),
-    Refusal("target.left_alone", 409, "The policy leaves this account alone.", _OPS, "Nothing."),
-    Refusal("target.no_account", 409, "No account of this person is wanted there.", _OPS, "Nothing."),
+    Refusal("target.left_alone", 409, "The policy leaves this account alone.", _OPS, "Nothing is to be done."),
+    Refusal("target.no_account", 409, "No account of this person is wanted there.", _OPS, "Nothing is to be done."),
     # Leavers (provisioning/leaver): what an operator cannot decide about a case
     Refusal(
         "leaver.not_owned",

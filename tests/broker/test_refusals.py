@@ -9,7 +9,7 @@ from django.conf import settings
 from broker.errors import BrokerError
 from broker.refusals import CATALOGUE, Mender, Refusal, find_refusal
 
-STATUSES = {400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 428, 429, 500, 501, 502, 503}
+STATUSES = {400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 428, 429, 500, 501, 502, 503, 504}
 
 
 def test_no_code_stands_twice() -> None:
@@ -30,8 +30,10 @@ def test_each_refusal_says_what_it_means_who_can_mend_it_and_how(refusal: Refusa
 
 @pytest.mark.parametrize("refusal", CATALOGUE, ids=lambda refusal: refusal.code)
 def test_no_refusal_blames_a_faultless_party_for_our_own_mistake(refusal: Refusal) -> None:
+    # A 502 or 504 is the fault of the one whom we asked (RFC 9110 section 15.6), unless it is ours.
+    is_elsewhere = refusal.status in {502, 504} and refusal.code.startswith("target.")
     if refusal.status >= 500:
-        assert refusal.mender is Mender.OPERATOR
+        assert refusal.mender is Mender.OPERATOR or is_elsewhere
 
 
 def test_an_unknown_code_is_our_own_fault() -> None:
