@@ -20,7 +20,7 @@ from broker.actors import SYSTEM
 from broker.delivery.enqueueing import NewDelivery, enqueue
 from broker.delivery.handlers import Settle
 from broker.delivery.models import Delivery, Priority
-from broker.delivery.outcomes import Outcome, retry, skipped
+from broker.delivery.outcomes import Outcome, Pause, retry, skipped
 from broker.directory.models import Membership, Person
 from broker.events import catalogue
 from broker.events.services import record
@@ -32,8 +32,9 @@ from provisioning.outbound.crew import Ask, Crew, Ended
 from provisioning.outbound.grouping import GroupDone, GroupJob, GroupWriter
 from provisioning.outbound.models import RemoteAccount, RemoteGroup, Target
 from provisioning.outbound.outcomes import outcome_of
+from provisioning.outbound.pace import pace_of
 from provisioning.outbound.probing import probe
-from provisioning.outbound.services import KIND, assign_wanted, refresh_groups
+from provisioning.outbound.services import KIND, SWITCHED_OFF, assign_wanted, refresh_groups
 from provisioning.outbound.taking import is_taken
 from provisioning.outbound.wanted import wanted_accounts
 from provisioning.outbound.writing import GONE_STATES, Done, Job, Writer
@@ -43,6 +44,8 @@ State = RemoteAccount.State
 SETTLE_ROWS = 100
 SETTLE_SECONDS = 0.5
 """What ended is settled in parts of so many rows, or after so long."""
+SWITCHED_OFF_WAIT = timedelta(minutes=15)
+"""How often a lane looks whether its target is switched on again; who switches it on wakes it at once."""
 _NOTED = [
     "remote_id",
     "state",
@@ -75,7 +78,9 @@ class ScimHandler:
             settle([(row, skipped("target.not_in_use")) for row in batch])
             return
         if not target.enabled:
-            settle([(row, retry("target.not_in_use", is_unanswered=False)) for row in batch])
+            # The lane waits, and counts nothing: what is asked for meanwhile is not given up, but sent afterwards.
+            pause = Pause(timezone.now() + SWITCHED_OFF_WAIT, SWITCHED_OFF)
+            settle([(batch[0], retry("target.not_in_use", is_unanswered=False, lane=pause))])
             return
         try:
             if target.probed_at is None:
@@ -114,7 +119,8 @@ class _Turn:
     def _run(self, jobs: Sequence[AnyJob]) -> None:
         """Work through the jobs, settling what ended in parts."""
         crew = Crew[AnyJob, list[AnyDone]](
-            self._target.max_connections, self._work, is_over=lambda: self._settle.is_over
+            self._target.max_connections, self._work, is_over=lambda: self._settle.is_over,
+            pace=pace_of(self._target.pk),
         )
         ended: list[AnyDone] = []
         begun: set[int] = set()

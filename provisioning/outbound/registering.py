@@ -1,12 +1,14 @@
 """Registering targets, changing them, and giving them credentials: the console and the configuration file ask here."""
 
+from collections.abc import Mapping
 from typing import Any, TypedDict, Unpack
+from urllib.parse import urlsplit
 
 from django.db import transaction
 from django.utils import timezone
 
 from broker.actors import Actor
-from broker.delivery.enqueueing import ensure_lanes
+from broker.delivery.enqueueing import ensure_lanes, wake
 from broker.delivery.models import Lane
 from broker.delivery.services import resume_lane
 from broker.events import catalogue
@@ -26,7 +28,7 @@ from provisioning.outbound.credentials import SHOWN_AFTER, SHOWN_BEFORE, seal_cr
 from provisioning.outbound.mapping import DEFAULT, check_mapping
 from provisioning.outbound.models import Target
 from provisioning.outbound.scope import check_scope
-from provisioning.outbound.services import forget_wanted
+from provisioning.outbound.services import SWITCHED_OFF, forget_wanted
 
 KIND = "target"
 _PLACE = ("base_url", "authentication", "token_url", "token_client_id", "token_scope")
@@ -83,7 +85,8 @@ def create_target(slug: str, *, application: Application, actor: Actor, **fields
 def change_target(target: Target, *, actor: Actor, **fields: Unpack[TargetFields]) -> Target:
     """Change what `fields` names; no event when nothing differs. Raises BadValue.
 
-    Another place is probed anew before anything is sent to it.
+    Another place is probed anew before anything is sent to it. Another host gets no credential that was given for the
+    one before: it is forgotten, unless `fields` bring one for the new host.
     """
     target = Target.objects.select_for_update().get(pk=target.pk)
     given: dict[str, Any] = dict(fields)
@@ -93,6 +96,9 @@ def change_target(target: Target, *, actor: Actor, **fields: Unpack[TargetFields
     if credential is not None and seal_credential(target, credential):
         target.credential_changed_at = timezone.now()
         changes["credential"] = (SHOWN_BEFORE if had_credential else None, SHOWN_AFTER)
+    elif credential is None and target.credential_sealed and _is_elsewhere(changes):
+        target.credential_sealed, target.credential_changed_at = "", timezone.now()
+        changes["credential"] = (SHOWN_BEFORE, None)
     if not changes:
         return target
     _check(target)
@@ -102,9 +108,18 @@ def change_target(target: Target, *, actor: Actor, **fields: Unpack[TargetFields
     if changes.keys() & {*_WANTED}:
         forget_wanted(target)
     record_changed(KIND, target.slug, actor=actor, changes=changes, application=target.application.slug)
+    if "enabled" in changes and target.enabled:
+        Lane.objects.filter(name=target.lane, reason=SWITCHED_OFF).update(not_before=None, reason="")
+        wake([target.lane])
     if "credential" in changes:
         _tell_of_credential(target, actor=actor)
     return target
+
+
+def _is_elsewhere(changes: Mapping[str, tuple[Any, Any]]) -> bool:
+    """Whether what proves who we are would go to another host than the one that it was given for."""
+    moves = [changes[name] for name in ("base_url", "token_url") if name in changes]
+    return any(urlsplit(before or "").netloc.lower() != urlsplit(after or "").netloc.lower() for before, after in moves)
 
 
 @transaction.atomic

@@ -24,6 +24,8 @@ from provisioning.outbound.scope import group_condition
 from provisioning.outbound.wanted import Wanted, wanted_accounts
 
 KIND = "scim"
+SWITCHED_OFF = "the target is switched off here"
+"""Why its lane waits."""
 Aim, State = RemoteAccount.Aim, RemoteAccount.State
 GONE_STATES = (State.DELETED, State.ABSENT)
 CLOSINGS = (Aim.DISABLED, Aim.GONE)

@@ -93,9 +93,9 @@ class Writer:
             if job.wanted.aim == Aim.PRESENT:
                 self._keep(done, is_taken)
             elif job.wanted.aim == Aim.DISABLED:
-                self._close(done)
+                self._close(done, is_taken)
             elif job.wanted.aim == Aim.GONE:
-                self._delete(done)
+                self._delete(done, is_taken)
         except TargetError as error:
             done.outcome = outcome_of(error, now=timezone.now())
             if not done.has_created and job.may_create_from is None:
@@ -228,8 +228,8 @@ class Writer:
 
     # Closed and deleted
 
-    def _close(self, done: Done) -> None:
-        there = self._find_to_end(done)
+    def _close(self, done: Done, is_taken: IsTaken) -> None:
+        there = self._find_to_end(done, is_taken)
         if there is None:
             return
         if there.user is not None and there.user.active is False:
@@ -242,8 +242,8 @@ class Writer:
         done.noted["sent_at"] = timezone.now()
         self._confirm_closed(done, self._connector.look_at(remote_id))
 
-    def _delete(self, done: Done) -> None:
-        there = self._find_to_end(done)
+    def _delete(self, done: Done, is_taken: IsTaken) -> None:
+        there = self._find_to_end(done, is_taken)
         if there is None:
             return
         remote_id = there.user.remote_id if there.user else done.job.account.remote_id
@@ -257,8 +257,10 @@ class Writer:
             self._note_read(done, look.user, State.PRESENT)
             self._note_lie(done, look.status, "it is still there")
 
-    def _find_to_end(self, done: Done) -> Look | None:
+    def _find_to_end(self, done: Done, is_taken: IsTaken) -> Look | None:
         """What is to be ended. None: it is not there, which is confirmed by the answer that said so.
+
+        Somebody may have an account under their name that never became ours: it is not passed over as absent.
 
         What is known by its id and can be changed unread is not read first: there is one exchange less until somebody
         who left is out.
@@ -270,9 +272,23 @@ class Writer:
             look = self._connector.look_at(job.account.remote_id)
         else:
             look = self._look(job)
+            if look.user is None:
+                look = self._look_by_name(done, is_taken, look)
         if look.user is None:
             self._confirm_gone(done, look, State.ABSENT)
             return None
+        return look
+
+    def _look_by_name(self, done: Done, is_taken: IsTaken, unfound: Look) -> Look:
+        """By the name under which it would have been adopted; `unfound` where that is another person's."""
+        wanted = done.job.wanted
+        user_name = wanted.document.get("userName")
+        if not user_name:
+            return unfound
+        look = self._connector.look_for(user_name=user_name)
+        if look.user is not None and is_taken(look.user, wanted.person_id):
+            return unfound
+        done.was_adopted = look.user is not None
         return look
 
     def _until_unraced(
