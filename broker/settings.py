@@ -466,6 +466,12 @@ METRIC_READERS = [
     "provisioning.planning.gauges.read_gauges",
     "provisioning.leaver.gauges.read_gauges",
 ]
+# Functions that give the overview's numbers of their rooms, and what ends there.
+CONCERN_READERS = [
+    "provisioning.leaver.concerns.read_concerns",
+    "provisioning.planning.concerns.read_concerns",
+]
+EXPIRY_READERS = ["provisioning.inbound.expiries.read_expiries"]
 HEALTH_CHECKS = [
     "broker.operations.health.check_database",
     "broker.operations.health.check_migrations",

@@ -9,6 +9,7 @@ from django.db.models import Count, QuerySet
 from django.urls import NoReverseMatch, reverse
 
 from broker.console.book import BookState, read_book
+from broker.console.concerns import Concern, read_concerns
 from broker.console.expiries import list_expiries
 from broker.console.flow_state import FlowState, read_flows
 from broker.events.catalogue import LOGIN_REFUSED, LOGIN_SUCCEEDED, REQUEST_REFUSED, TOKEN_REFUSED
@@ -77,6 +78,16 @@ class Unowned:
 
 
 @dataclass(frozen=True, slots=True)
+class ConcernRow:
+    """A number of people, deliveries or targets, with the page that lists them."""
+
+    text: str
+    number: int
+    is_bad: bool
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
 class Dashboard:
     """Everything that the overview shows. Empty lists are said as such by the page."""
 
@@ -84,6 +95,9 @@ class Dashboard:
     succeeded: int
     refused: int
     connections: list[ConnectionCount]
+    concerns: list[ConcernRow]
+    concerned: int
+    """How many rows stand behind the concerns."""
     endings: list[Ending]
     things_with_an_end: int
     refusals: list[RefusalRow]
@@ -106,11 +120,14 @@ def read_dashboard(*, now: datetime) -> Dashboard:
     expiries = list_expiries()
     unowned = _unowned_parties()
     book = read_book()
+    concerns = read_concerns(now=now)
     return Dashboard(
         since=since,
         succeeded=sum(row.succeeded for row in connections),
         refused=sum(row.refused for row in connections),
         connections=connections,
+        concerns=[_row(concern) for concern in concerns.rows],
+        concerned=concerns.watched,
         endings=[
             Ending(
                 expiry.kind,
@@ -188,6 +205,13 @@ def _unowned_parties() -> list[QuerySet[Organisation] | QuerySet[Application] | 
         # An application's client is its application's owner's.
         Client.objects.filter(retired_at=None, owner="", application=None),
     ]
+
+
+def _row(concern: Concern) -> ConcernRow:
+    """What is bad only when there is some of it."""
+    address = reverse(concern.page)
+    link = f"{address}?{concern.query}" if concern.query else address
+    return ConcernRow(concern.text, concern.number, concern.is_bad and concern.number > 0, link)
 
 
 def _traces(since: datetime, **filters: str) -> str:

@@ -1,11 +1,13 @@
-"""What ends when: certificates of identity providers, our own certificates, clients' credentials, flows."""
+"""What ends when: certificates of identity providers, our own, clients' credentials, flows, and what readers add."""
 
 import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
+from django.conf import settings
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from broker.keys.models import SigningKey
 from broker.registry.cache import parties
@@ -33,8 +35,14 @@ class Expiry:
 
 def list_expiries() -> list[Expiry]:
     """Everything that has an end, the soonest first. What parties brought is remembered while the registry stands."""
-    theirs = parties.get(("expiries",), lambda: [*_identity_provider_certificates(), *_client_credentials(), *_flows()])
+    theirs = parties.get(("expiries",), _of_parties)
     return sorted([*theirs, *_own_certificates()], key=lambda expiry: expiry.ends_at)
+
+
+def _of_parties() -> list[Expiry]:
+    """With those of `settings.EXPIRY_READERS`: who writes what they read raises the registry's version."""
+    read = (expiry for reader in settings.EXPIRY_READERS for expiry in import_string(reader)())
+    return [*_identity_provider_certificates(), *_client_credentials(), *_flows(), *read]
 
 
 def _identity_provider_certificates() -> list[Expiry]:

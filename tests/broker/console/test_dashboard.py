@@ -11,6 +11,9 @@ from broker.approvals.models import Approval
 from broker.console.dashboard import read_dashboard
 from broker.console.expiries import list_expiries
 from broker.console.models import Operator
+from broker.delivery.enqueueing import NewDelivery, enqueue
+from broker.delivery.models import Delivery, Lane
+from broker.directory.models import Conflict
 from broker.events.catalogue import LOGIN_REFUSED, LOGIN_SUCCEEDED
 from broker.events.services import record
 from broker.registry import credential_values
@@ -19,15 +22,22 @@ from broker.registry.models import ClientSecret
 from broker.traces.collector import Collector
 from broker.traces.models import Trace
 from broker.traces.services import save_trace
+from provisioning.inbound.tokens import issue_token
+from provisioning.leaver.models import Case
+from provisioning.outbound.models import Hold
+from provisioning.planning.models import Drift
 from tests.factories import (
     make_application,
     make_client,
     make_flow,
     make_identity_provider,
+    make_person,
     make_resource,
     make_service,
 )
 from tests.fakes.certificates import make_certificate
+from tests.provisioning.inbound.conftest import make_source
+from tests.provisioning.planning.house import make_target
 
 pytestmark = pytest.mark.django_db
 
@@ -44,7 +54,7 @@ def refuse(code: str, *, connection: str = "acme", trace_id: str = "") -> None:
 
 def test_an_empty_overview_says_that_nothing_is_recorded(console):
     text = console.get("/admin/").content.decode()
-    assert text.count("Nothing recorded yet") == 5
+    assert text.count("Nothing recorded yet") == 6
     assert "no sign-on has ended today" in text
     assert "<b>0</b>" not in text
 
@@ -166,7 +176,7 @@ def test_the_overview_costs_the_same_for_many_parties(django_assert_max_num_quer
     for number in range(30):
         make_identity_provider(slug=f"idp-{number}", certificates=[certificate(10)])
         refuse("saml.expired", connection=f"idp-{number}")
-    with django_assert_max_num_queries(23):
+    with django_assert_max_num_queries(31):
         read_dashboard(now=timezone.now())
 
 
@@ -195,3 +205,85 @@ def test_the_overview_says_what_waits_in_the_flow_register(console):
         ("flow", "nightly", -1),
         ("flow", "nightly", 9),
     ]
+
+
+def numbers() -> dict[str, tuple[int, bool]]:
+    return {row.text: (row.number, row.is_bad) for row in read_dashboard(now=timezone.now()).concerns}
+
+
+def test_nothing_that_was_never_looked_at_is_said_to_be_well(console):
+    dashboard = read_dashboard(now=timezone.now())
+    assert dashboard.concerned == 0
+    text = console.get("/admin/").content.decode()
+    assert "no target is in use, nobody left" in text
+    assert "Leavers late or reopened" not in text
+
+
+def test_red_leavers_dead_letters_stopped_lanes_and_holds_stand_on_the_overview(console):
+    case = make_case(state="late")
+    make_case(state="open")
+    enqueue("scim", [NewDelivery("target:crm", "person:1"), NewDelivery("target:erp", "person:1")], actor=SYSTEM)
+    Delivery.objects.filter(lane="target:erp").update(state=Delivery.State.DEAD, settled_at=timezone.now())
+    Lane.objects.filter(name="target:erp").update(state=Lane.State.STOPPED)
+    target = make_target(probe_problem="target.not_scim")
+    Hold.objects.create(
+        name="breaker:crm:1",
+        target=target,
+        number=1,
+        state=Hold.State.OPEN,
+        count=9,
+        counted=9,
+        accounts=10,
+        opened_at=timezone.now(),
+    )
+    Drift.objects.create(
+        target=target, kind="shadow", title="mallory", first_seen=timezone.now(), last_seen=timezone.now()
+    )
+    Conflict.objects.create(
+        person=case.person,
+        attribute="title",
+        source="idp:acme",
+        values=["Queen"],
+        code="authority.not_authoritative",
+        opened_at=timezone.now(),
+    )
+    assert numbers() == {
+        "Leavers late or reopened": (1, True),
+        "Leavers not closed yet": (1, False),
+        "Differences at targets": (1, True),
+        "Holds that wait for a second operator": (1, True),
+        "Targets whose last probe failed": (1, True),
+        "Targets without a credential": (0, False),
+        "Lanes through which nothing goes": (1, True),
+        "Dead letters": (1, True),
+        "Late deliveries": (0, False),
+        "Deliveries under way or held back": (1, False),
+        "Open conflicts between sources": (1, True),
+    }
+    text = console.get("/admin/").content.decode()
+    assert "Nothing recorded yet: no target" not in text
+    for row in read_dashboard(now=timezone.now()).concerns:
+        assert row.text in text
+        listed = console.get(row.link)
+        assert listed.status_code == 200
+        if "?" in row.link:
+            assert listed.context["cl"].result_count == row.number, row.text
+
+
+def test_the_last_token_of_a_source_is_among_the_endings_once_it_ends_soon(console):
+    source = make_source(slug="workday")
+    issue_token(source, actor=SYSTEM, lifetime=timedelta(days=300))
+    assert read_dashboard(now=timezone.now()).endings == []
+    with time_machine.travel(timezone.now() + timedelta(days=290)):
+        [ending] = read_dashboard(now=timezone.now()).endings
+        assert (ending.kind, ending.owner, ending.days) == ("SCIM token", "workday", 9)
+        issue_token(source, actor=SYSTEM)
+        assert read_dashboard(now=timezone.now()).endings == []
+    assert f"/admin/inbound/scimsource/{source.pk}/change/" in ending.link
+
+
+def make_case(*, state: str) -> Case:
+    now = timezone.now()
+    return Case.objects.create(
+        person=make_person(), state=state, state_since=now, opened_at=now, left_at=now, cause_event=1
+    )
