@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -28,6 +28,8 @@ from broker.refusals import find_refusal
 State = Delivery.State
 STYLES: dict[str, str] = {State.CONFIRMED: "cs-good", State.DEAD: "cs-bad"}
 LANE_STYLES: dict[str, str] = {Lane.State.BROKEN: "cs-bad", Lane.State.STOPPED: "cs-bad", Lane.State.PAUSED: "cs-bad"}
+SUBJECT_PAGES = {"person": "admin:directory_person_change", "leaver": "admin:leaver_case_change"}
+"""The console's page of what a row is about, by the first word of its subject."""
 LANES_NAMED = 10
 """Lanes that are named above the queue, since nothing goes through them."""
 
@@ -112,9 +114,11 @@ class DeliveryAdmin(_Watched):
     actions: ClassVar = ["retry_selected", "write_off_selected"]
 
     @admin.display(description="delivery")
-    def named(self, row: Delivery) -> str:
-        """What it is about, in words where there are some."""
-        return row.title or row.subject
+    def named(self, row: Delivery) -> SafeString | str:
+        """What it is about, in words where there are some, and of whom: many rows have the same words."""
+        if not row.title:
+            return row.subject
+        return format_html('{} <small class="cs-subject">{}</small>', row.title, row.subject)
 
     @admin.display(description="state", ordering="state")
     def state_shown(self, row: Delivery) -> SafeString:
@@ -153,6 +157,7 @@ class DeliveryAdmin(_Watched):
             title=f"Delivery {row.pk}",
             original=row,
             row=row,
+            about=_page_of(row.subject),
             style=STYLES.get(row.state, ""),
             lane=Lane.objects.filter(name=row.lane).first(),
             payload=json.dumps(row.payload, indent=2, sort_keys=True, ensure_ascii=False) if row.payload else "",
@@ -271,6 +276,14 @@ class LaneAdmin(_Watched):
 
 def _operator(request: HttpRequest) -> Actor:
     return actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
+
+
+def _page_of(subject: str) -> str:
+    kind, _, key = subject.partition(":")
+    try:
+        return reverse(SUBJECT_PAGES[kind], args=[key])
+    except (KeyError, NoReverseMatch):
+        return ""
 
 
 def _waits(lane: Lane) -> bool:
