@@ -46,6 +46,7 @@ class HoldAdmin(ReadOnlyAdmin):
             hold=hold,
             approval=approval,
             is_own=approval is not None and approval.requested_by_id == request.user.pk,
+            share=f"{100 * hold.target.breaker_share:g}",
             plan=Plan.objects.filter(hold=hold.name).first(),
             page_of=page,
             rows=_named(list(page)),

@@ -62,7 +62,7 @@ class Run(models.Model):
         indexes: ClassVar = [models.Index(fields=["target", "-id"], name="planning_runs_of")]
 
     def __str__(self) -> str:
-        return f"{self.get_purpose_display()} {self.pk}"
+        return f"run {self.pk} ({self.get_purpose_display()})"
 
 
 class Found(models.Model):

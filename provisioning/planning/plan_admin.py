@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils import timezone
@@ -35,6 +36,11 @@ class PlanAdmin(ReadOnlyAdmin):
     list_select_related = ("target", "run")
     list_before_template = "admin/planning/begin.html"
 
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """With the number of operations that are held back."""
+        held = Count("operations", filter=Q(operations__state=Operation.State.HELD))
+        return super().get_queryset(request).annotate(waiting=held)
+
     @admin.display(description="plan", ordering="pk")
     def name(self, plan: Plan) -> str:
         """Its number."""
@@ -45,7 +51,9 @@ class PlanAdmin(ReadOnlyAdmin):
         """How many of each action."""
         if plan.state == Plan.State.INCOMPLETE:
             return f"nothing was compared: {plan.run.code or plan.run.get_outcome_display()}"
-        return count_words({name: number for name, number in plan.counts.items() if name != "destructive"})
+        named = {_word(name): number for name, number in plan.counts.items() if name != "destructive"}
+        waiting: int = getattr(plan, "waiting", 0)
+        return count_words(named) + (f"; {waiting} of it held for a second operator" if waiting else "")
 
     def get_urls(self) -> list[Any]:
         begin = path("begin", self.admin_site.admin_view(self.begin), name="planning_begin")
@@ -126,6 +134,10 @@ class PlanAdmin(ReadOnlyAdmin):
         else:
             messages.success(request, "It is applied: the ledger shows each delivery.")
         return again
+
+
+def _word(action: str) -> str:
+    return "left alone" if action == Operation.Action.NONE else action
 
 
 def _unchanged(plan: Plan) -> int:

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from broker.refusals import CATALOGUE
 from provisioning.planning.models import Plan, Run
 from provisioning.planning.pages import ReadOnlyAdmin, count_words
 
@@ -15,6 +16,8 @@ OUTCOMES: dict[str, str] = {
     Run.Outcome.INCOMPLETE: "cs-bad",
     Run.Outcome.NOTHING_CHECKED: "cs-bad",
 }
+
+REFUSALS = {refusal.code: refusal for refusal in CATALOGUE}
 
 
 @admin.register(Run)
@@ -54,6 +57,7 @@ class RunAdmin(ReadOnlyAdmin):
             original=run,
             run=run,
             style=OUTCOMES.get(run.outcome, ""),
+            meaning=REFUSALS.get(run.code),
             counts=sorted((name.replace("_", " "), number) for name, number in run.counts.items()),
             plan=Plan.objects.filter(run=run).first(),
         )

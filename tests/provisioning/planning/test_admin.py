@@ -146,7 +146,7 @@ def test_runs_and_drift_name_what_was_found(console: Client, fake: ScimTarget, t
     drift = shown(console, "planning_drift_change", Drift.objects.get().pk)
     assert "nobody of ours" in drift
     assert "not yet: no later read showed it gone" in drift
-    assert "Reconciliation" in shown(console, "planning_run_changelist")
+    assert "(reconciliation)" in shown(console, "planning_run_changelist")
 
 
 def test_how_often_a_target_is_read_is_an_operators_decision(console: Client, target: Target) -> None:
