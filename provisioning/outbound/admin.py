@@ -70,7 +70,7 @@ class TargetAdmin(PartyAdmin):
     def accounts_standing(self, target: Target) -> SafeString:
         """Those that stand of those that should; and what should be closed and is not."""
         health = _health(target)
-        style = "cs-good" if health.is_well else "cs-bad"
+        style = "cs-bad" if not health.is_well else "cs-good" if health.expected else ""
         text = f"{health.standing} of {health.expected}"
         if health.closing:
             text += f", {health.closing} not closed yet"
@@ -101,7 +101,7 @@ class TargetAdmin(PartyAdmin):
     def last_confirmed(self, target: Target) -> str:
         """When the target last confirmed something."""
         at = _health(target).last_confirmed
-        return f"{at:%Y-%m-%d %H:%M}" if at else "never"
+        return f"{at:%Y-%m-%d %H:%M} UTC" if at else "never"
 
     @admin.display(description="accounts there")
     def standing(self, target: Target) -> SafeString:
@@ -134,7 +134,7 @@ class TargetAdmin(PartyAdmin):
         if not target.credential_sealed:
             return "none: nothing can be sent"
         at = target.credential_changed_at
-        return f"sealed, since {at:%Y-%m-%d %H:%M}" if at else "sealed"
+        return f"sealed, since {at:%Y-%m-%d %H:%M} UTC" if at else "sealed"
 
     @admin.display(description="what it can do")
     def abilities(self, target: Target) -> str:
@@ -154,7 +154,7 @@ class TargetAdmin(PartyAdmin):
             f"takes bulks of {can.bulk_operations}" if can.bulk else "takes no bulk",
             f"changes groups by {can.group_method.upper()}" if can.group_method else "groups were not probed",
         ]
-        return f"{'; '.join(parts)} (probed {target.probed_at:%Y-%m-%d %H:%M})"
+        return f"{'; '.join(parts)} (probed {target.probed_at:%Y-%m-%d %H:%M} UTC)"
 
     @admin.display(description="evidence of the probe")
     def evidence(self, target: Target) -> SafeString | str:
@@ -234,7 +234,7 @@ class _ReadOnly(ModelAdmin):
 class RemoteAccountAdmin(_ReadOnly):
     """Accounts at targets: what should be there, what was sent, what was read back."""
 
-    list_display = ("person", "target", "aim", "state", "read_active", "read_at", "was_adopted", "lied_at")
+    list_display = ("person", "target", "aim", "state", "read_as", "read_at", "adopted", "lied_at")
     list_filter = ("target", "aim", "state", "was_adopted")
     list_select_related = ("person", "target")
     search_fields = ("person__id__exact", "remote_id__exact", "person__name")
@@ -246,10 +246,10 @@ class RemoteAccountAdmin(_ReadOnly):
         "wanted_at",
         "state",
         "remote_id",
-        "was_adopted",
+        "adopted",
         "sent_at",
         "read_at",
-        "read_active",
+        "read_as",
         "as_wanted",
         "lied_at",
         "answer_digest",
@@ -257,10 +257,27 @@ class RemoteAccountAdmin(_ReadOnly):
         "deliveries",
     )
 
-    @admin.display(description="read as wanted", boolean=True)
-    def as_wanted(self, account: RemoteAccount) -> bool | None:
+    @admin.display(description="read back as", ordering="read_active")
+    def read_as(self, account: RemoteAccount) -> SafeString | str:
+        """Active or closed: which of them is well depends on what should be there."""
+        if account.read_active is None:
+            return "not read" if account.read_at is None else "not there"
+        word = "active" if account.read_active else "closed"
+        is_wanted = account.read_active == (account.aim == RemoteAccount.Aim.PRESENT)
+        style = "" if account.aim == RemoteAccount.Aim.LEFT else "cs-good" if is_wanted else "cs-bad"
+        return format_html('<span class="{}">{}</span>', style, word)
+
+    @admin.display(description="adopted", ordering="was_adopted")
+    def adopted(self, account: RemoteAccount) -> str:
+        """Whether it was there before us."""
+        return "yes, it was there before us" if account.was_adopted else "no"
+
+    @admin.display(description="read as wanted")
+    def as_wanted(self, account: RemoteAccount) -> str:
         """Whether what was last read is what should be there."""
-        return account.read_digest == account.wanted_digest if account.read_digest else None
+        if not account.read_digest:
+            return "not read yet"
+        return "yes" if account.read_digest == account.wanted_digest else "no"
 
     @admin.display(description="deliveries")
     def deliveries(self, account: RemoteAccount) -> SafeString:

@@ -43,6 +43,15 @@ class TargetForm(PartyForm):
         widget=UnfoldAdminTextInputWidget,
         help_text="Of OAuth client credentials.",
     )
+    token_client_id = forms.CharField(
+        label="Client id", required=False, widget=UnfoldAdminTextInputWidget, help_text="Ours at the token endpoint."
+    )
+    token_scope = forms.CharField(
+        label="Scopes of the token",
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="With spaces between them.",
+    )
     groups = LinesField(
         label="Groups", required=False, help_text='One on each line, by name or as "source/name"; each is kept there.'
     )

@@ -69,7 +69,7 @@ class RemoteAccount(models.Model):
         indexes: ClassVar = [models.Index(fields=["target", "aim", "state"], name="outbound_account_health")]
 
     def __str__(self) -> str:
-        return f"{self.person_id} at target {self.target_id}"
+        return f"{self.person} at {self.target}"
 
 
 class RemoteGroup(models.Model):
@@ -115,4 +115,4 @@ class RemoteGroup(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} at target {self.target_id}"
+        return f"{self.name} at {self.target}"
