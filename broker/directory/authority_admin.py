@@ -18,7 +18,9 @@ from broker.directory.models import AuthorityRule, Conflict
 from broker.directory.provenance import TAKEN
 from broker.directory.rules import Simulation, schedule_rule, simulate_rule, withdraw_rule
 from broker.errors import BrokerError
+from broker.refusals import CATALOGUE
 
+REFUSALS = {refusal.code: refusal for refusal in CATALOGUE}
 OVER = (Conflict.State.ENDED,)
 
 
@@ -86,6 +88,7 @@ class ConflictAdmin(ReadOnlyAdmin):
             original=conflict,
             conflict=conflict,
             explained=with_addresses([explain_value(conflict.person, conflict.attribute)]),
+            meaning=REFUSALS.get(conflict.code),
             form=form,
             is_over=is_over,
             may_keep=may_decide,

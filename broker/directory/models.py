@@ -234,7 +234,7 @@ class Conflict(models.Model):
         indexes: ClassVar = [models.Index(fields=["state", "code", "id"], name="directory_conflicts")]
 
     def __str__(self) -> str:
-        return f"{self.attribute} of {self.person_id} by {self.source}"
+        return f"{self.attribute}, said by {self.source}"
 
 
 _IDENTIFIERS = Read[tuple[str, str]](

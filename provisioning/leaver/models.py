@@ -53,7 +53,7 @@ class Case(models.Model):
     def looked_at_words(self) -> str:
         """What was looked for, and how much of it was there."""
         labels = {kind.value: kind.label for kind in Item.Kind}
-        return ", ".join(f"{labels.get(kind, kind)}: {count}" for kind, count in self.looked_at.items())
+        return ", ".join(f"{labels.get(kind, kind).lower()}: {count}" for kind, count in self.looked_at.items())
 
     @property
     def is_red(self) -> bool:
