@@ -1,6 +1,6 @@
 """Files of people in the console: who sends them, and what became of each."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -27,6 +27,14 @@ class ReadOnly(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
 
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """A row to look at: there is nothing to be saved."""
+        shown = {"show_save": False, "show_save_and_continue": False, **(extra_context or {})}
+        answer: HttpResponse = super().change_view(request, object_id, form_url, shown)
+        return answer
+
 
 @admin.register(FileSource)
 class FileSourceAdmin(ReadOnly):
@@ -42,7 +50,7 @@ class FileSourceAdmin(ReadOnly):
     def last_import(self, source: FileSource) -> str:
         """The file that came last, and what became of it."""
         run = source.imports.first()
-        return f"{run.file_name}, {run.get_state_display()}, {run.begun_at:%Y-%m-%d %H:%M}" if run else "none yet"
+        return f"{run.file_name}, {run.get_state_display()}, {run.begun_at:%Y-%m-%d %H:%M} UTC" if run else "none yet"
 
 
 @admin.register(Import)

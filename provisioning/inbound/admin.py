@@ -102,7 +102,7 @@ class ScimSourceAdmin(PartyAdmin):
     def last_request(self, source: ScimSource) -> str:
         """When it was last heard of, and what came of it."""
         entry = source.journal.order_by("-id").first()
-        return f"{entry.at:%Y-%m-%d %H:%M}, {entry.status}" if entry else "never"
+        return f"{entry.at:%Y-%m-%d %H:%M} UTC, answered {entry.status}" if entry else "never"
 
     @action(description="Issue a token", icon="key", url_path="issue-token", permissions=["change"])
     def issue_token(self, request: HttpRequest, object_id: str) -> HttpResponse:
