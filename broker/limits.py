@@ -408,6 +408,12 @@ TARGET_ANSWER_BYTES = 4 * 1024 * 1024
 """One answer of a target: a page of accounts, a group with its members, or a bulk of results."""
 TARGET_EXCHANGE_SECONDS = 20.0
 """One exchange with a target, from the first byte to the last."""
+TARGET_PATIENCE = timedelta(seconds=2)
+"""A wait that a target asks for with 429 and that is waited where the exchange stands; a longer one pauses its lane."""
+TARGET_ASKED_AGAIN = 4
+"""How often one exchange is asked again after such a wait."""
+TARGET_PACE_GOOD = 50
+"""Good answers, for each exchange at once, after which a target that was too slow is asked for one more at once."""
 TARGET_PAGE = 200
 """Accounts that one page of an inventory asks for."""
 TARGET_BULK_OPERATIONS = 100

@@ -1,6 +1,6 @@
 """Claiming: a carrier makes rows its own, most urgent first, then longest due; of one subject one at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -12,7 +12,7 @@ from broker.actors import SYSTEM
 from broker.delivery.enqueueing import settle_superseded
 from broker.delivery.handlers import LeaseLost, handler_of
 from broker.delivery.lanes import Turn, keep_turn
-from broker.delivery.models import Delivery
+from broker.delivery.models import Delivery, Priority
 from broker.leases import new_lease
 
 LOST = "delivery.lost"
@@ -49,6 +49,12 @@ def claim(turn: Turn) -> Batch | None:
 def has_claimable(lane: str) -> bool:
     """Whether a claim would find something."""
     return _claimable(lane).exists()
+
+
+def is_outrun(lane: str, rows: Iterable[Delivery]) -> bool:
+    """Whether something more urgent than these rows waits in the lane."""
+    most_urgent = min(row.priority for row in rows)
+    return most_urgent > Priority.URGENT and _claimable(lane).filter(priority__lt=most_urgent).exists()
 
 
 def release(batch: Batch, rows: Sequence[Delivery]) -> None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from broker import limits
 from broker.actors import SYSTEM
 from broker.delivery.backoff import wait_after
-from broker.delivery.claiming import Batch
+from broker.delivery.claiming import Batch, is_outrun
 from broker.delivery.enqueueing import record_settled
 from broker.delivery.handlers import LeaseLost
 from broker.delivery.lanes import Turn, note_outcomes
@@ -46,10 +46,11 @@ class Settling:
         self._left = {row.pk: row for row in batch.rows}
         self._lock = Lock()
         self._renewed_at = timezone.now()
+        self._is_outrun = False
 
     @property
     def is_over(self) -> bool:
-        return self._turn.circuit.is_over or time.monotonic() >= self._until
+        return self._is_outrun or self._turn.circuit.is_over or time.monotonic() >= self._until
 
     @property
     def left(self) -> list[Delivery]:
@@ -77,6 +78,8 @@ class Settling:
                 self._renewed_at = now
             for key in keys:
                 del self._left[key]
+            # What is left goes back uncounted, behind what came meanwhile and cannot wait as long as a slice.
+            self._is_outrun = bool(self._left) and is_outrun(self._turn.lane, self._left.values())
 
 
 def write_outcomes(

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from provisioning.outbound.pace import Pace
+
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
 AnswerT = TypeVar("AnswerT")
@@ -22,12 +24,18 @@ class Ended(Exception):
 
 
 class Crew(Generic[JobT, ResultT]):
-    """Works through jobs with at most `size` threads; none begins another job once `is_over()`."""
+    """Works through jobs with at most `size` threads; none begins another job once `is_over()`.
 
-    def __init__(self, size: int, work: Callable[[JobT, Ask], ResultT], *, is_over: Callable[[], bool]) -> None:
+    `pace` may let fewer of them work at once.
+    """
+
+    def __init__(
+        self, size: int, work: Callable[[JobT, Ask], ResultT], *, is_over: Callable[[], bool], pace: Pace
+    ) -> None:
         self._size = size
         self._work = work
         self._is_over = is_over
+        self._pace = pace
         self._said: SimpleQueue[Callable[[], Any]] = SimpleQueue()
         self._has_ended = threading.Event()
 
@@ -66,17 +74,23 @@ class Crew(Generic[JobT, ResultT]):
 
     def _run(self, left: deque[JobT]) -> None:
         try:
-            while not self._has_ended.is_set() and not self._is_over():
-                try:
-                    job = left.popleft()
-                except IndexError:
-                    return
-                result = _Result(self._work(job, self._ask))
+            while True:
+                with self._pace.place(is_over=self._has_no_more):
+                    if self._has_no_more():
+                        return
+                    try:
+                        job = left.popleft()
+                    except IndexError:
+                        return
+                    result = _Result(self._work(job, self._ask))
                 self._said.put(lambda kept=result: kept)  # type: ignore[misc]  # mypy does not type a lambda's default
         except Ended:
             return
         finally:
             self._said.put(lambda: _GONE)
+
+    def _has_no_more(self) -> bool:
+        return self._has_ended.is_set() or self._is_over()
 
     def _ask(self, question: Callable[[], AnswerT]) -> AnswerT:
         asked = _Question(question)

@@ -16,6 +16,7 @@ from provisioning.outbound.connectors.scim import connector_for
 from provisioning.outbound.crew import Ask, Crew
 from provisioning.outbound.mapping import digest, project
 from provisioning.outbound.models import RemoteAccount, Target
+from provisioning.outbound.pace import pace_of
 from provisioning.outbound.taking import is_taken
 from provisioning.outbound.wanted import Wanted, wanted_accounts
 from provisioning.outbound.writing import GONE_STATES
@@ -42,7 +43,10 @@ def read_back(target: Target, person_ids: Sequence[UUID]) -> list[RemoteAccount]
     readings = _readings(target, person_ids)
     with connector_for(target) as connector:
         crew = Crew[_Reading, _Reading](
-            target.max_connections, lambda one, ask: _read(target, connector, one, ask), is_over=lambda: False
+            target.max_connections,
+            lambda one, ask: _read(target, connector, one, ask),
+            is_over=lambda: False,
+            pace=pace_of(target.pk),
         )
         done = list(crew.results(readings))
     with transaction.atomic():

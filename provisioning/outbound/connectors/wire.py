@@ -9,9 +9,11 @@ from typing import Any, Self
 from broker import limits
 from broker.errors import BrokerError
 from broker.origins import Origin, Unanswered, Why
+from broker.outgoing import Fetched
 from provisioning.outbound.connectors.base import TargetError
 from provisioning.outbound.credentials import Authorization
 from provisioning.outbound.models import Target
+from provisioning.outbound.pace import pace_of
 
 SCIM_JSON = "application/scim+json"
 ACCEPT = f"{SCIM_JSON}, application/json;q=0.9"
@@ -92,6 +94,7 @@ class Wire:
         except BrokerError as error:
             raise TargetError("target.unreachable", is_sent=False, detail=error.detail) from error
         self._authorization = Authorization(target)
+        self.pace = pace_of(target.pk)
 
     def __enter__(self) -> Self:
         return self
@@ -106,6 +109,8 @@ class Wire:
     def answer(self, method: str, path: str, *, document: Mapping[str, Any] | None = None, etag: str = "") -> "Answer":
         """Whatever the target answers; asked once more with a new token where it refuses the one we had.
 
+        A short wait that it asks for is waited, and then it is asked again.
+
         Raises TargetError where nothing readable came.
         """
         body = None if document is None else json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
@@ -114,15 +119,10 @@ class Wire:
             headers["Content-Type"] = SCIM_JSON
         if etag:
             headers["If-Match"] = etag
-        for _ in range(2):
-            authorization = self._authorization.header()
-            try:
-                fetched = self._origin.exchange(
-                    method, path, headers={**headers, "Authorization": authorization}, body=body
-                )
-            except Unanswered as error:
-                raise TargetError(_UNANSWERED[error.why], is_sent=error.is_sent, detail=error.detail) from error
-            if fetched.status != 401 or not self._authorization.forget(authorization):
+        for _ in range(limits.TARGET_ASKED_AGAIN + 1):
+            self.pace.rest()
+            fetched = self._exchange(method, path, headers, body)
+            if not self.pace.note(fetched.status, fetched.headers):
                 break
         digest = hashlib.sha256(fetched.body).hexdigest()
         if not 200 <= fetched.status < 300:
@@ -134,6 +134,19 @@ class Wire:
                 "target.not_scim", status=fetched.status, detail=f"{fetched.status} with {kind or 'no type'}"
             )
         return Answer(fetched.status, fetched.headers, found, digest)
+
+    def _exchange(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Fetched:
+        for _ in range(2):
+            authorization = self._authorization.header()
+            try:
+                fetched = self._origin.exchange(
+                    method, path, headers={**headers, "Authorization": authorization}, body=body
+                )
+            except Unanswered as error:
+                raise TargetError(_UNANSWERED[error.why], is_sent=error.is_sent, detail=error.detail) from error
+            if fetched.status != 401 or not self._authorization.forget(authorization):
+                break
+        return fetched
 
 
 @dataclass(frozen=True, slots=True)
