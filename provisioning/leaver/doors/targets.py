@@ -20,6 +20,7 @@ from provisioning.leaver.doors.base import new_item, reopen
 from provisioning.leaver.doors.ledger import UNFINISHED, keep_proof, rows_of
 from provisioning.leaver.models import Case, Item
 from provisioning.leaver.seen import KIND, Seen
+from provisioning.outbound.breaker import hold_for
 from provisioning.outbound.models import RemoteAccount, Target
 from provisioning.outbound.services import request_sync
 
@@ -132,7 +133,7 @@ def _take_reading(item: Item, place: Place, case: Case, *, now: datetime) -> Non
             return
         if seen == Seen.ACTIVE:
             item.code = Code.STILL_ACTIVE if item.code == Code.WAITING else item.code
-            _ask_to_close(place, case)
+            _ask_to_close(place, case, now=now)
         else:
             code = Code.INACTIVE if seen == Seen.INACTIVE else Code.ABSENT if place.account else Code.NO_ACCOUNT
             _settle(item, code, row, {"account": seen})
@@ -145,7 +146,7 @@ def _take_reading(item: Item, place: Place, case: Case, *, now: datetime) -> Non
         item.returned_at, item.since = now, since
         item.deadline = since + timedelta(seconds=place.target.leaver_deadline)
         item.read_next_at = None
-        _ask_to_close(place, case)
+        _ask_to_close(place, case, now=now)
         return
     item.reread += 1
     _schedule(item)
@@ -208,7 +209,8 @@ def _ask_to_read(item: Item, place: Place, case: Case) -> int:
     return rows[0].pk
 
 
-def _ask_to_close(place: Place, case: Case) -> None:
+def _ask_to_close(place: Place, case: Case, *, now: datetime) -> None:
+    """Past the breaker like every other closing: what an operator refused to close is not closed from here instead."""
     if not place.is_being_closed and place.target.leaver_policy != Target.LeaverPolicy.KEEP:
         request_sync(
             place.target,
@@ -216,6 +218,7 @@ def _ask_to_close(place: Place, case: Case) -> None:
             priority=Priority.URGENT,
             actor=SYSTEM,
             reference=f"leaver:{case.pk}",
+            hold=hold_for(place.target, destructive=1, now=now),
             force=True,  # by what was last read it is closed
         )
 
