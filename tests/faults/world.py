@@ -25,7 +25,7 @@ from tests.faults.zygote import Zygote
 from tests.services.broker import ROOT
 from tests.services.servers import PostgreSQL, Redis, free_port
 
-READY_SECONDS = 120
+READY_SECONDS = 60
 STOP_SECONDS = 10
 
 
@@ -187,8 +187,9 @@ class World:
         for name in ("web", "worker", "worker-0", "worker-1", "beat"):
             log = self.folder / f"{name}.log"
             if log.exists():
-                lines = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("{")]
-                told.append(f"{name}: " + "\n".join(line[:600] for line in lines[-4:]))
+                everything = log.read_text(errors="replace").splitlines()
+                lines = [line for line in everything if line.startswith("{")] or everything[-15:]
+                told.append(f"{name}: " + "\n".join(line[:600] for line in lines[-15:]))
         return "\n".join(told)
 
     @contextlib.contextmanager
