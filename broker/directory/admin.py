@@ -101,7 +101,7 @@ class PersonAdmin(ReadOnlyAdmin):
         """Every door closes at once: sessions, tokens and console accounts ask at each use."""
         for person in queryset:
             deactivate_person(person, reason=REASON, actor=operator_actor(request))
-        messages.success(request, f"{len(queryset)} accounts are closed.")
+        messages.success(request, f"{_accounts(len(queryset))} closed.")
 
     @action(description="Open the accounts again", permissions=["operate"])
     def open_accounts(self, request: HttpRequest, queryset: QuerySet[Person]) -> None:
@@ -109,7 +109,7 @@ class PersonAdmin(ReadOnlyAdmin):
         people = [reactivate_person(person, reason=REASON, actor=operator_actor(request)) for person in queryset]
         closed = sum(not person.is_active for person in people)
         if closed < len(people):
-            messages.success(request, f"{len(people) - closed} accounts are open.")
+            messages.success(request, f"{_accounts(len(people) - closed)} open.")
         if closed:
             text = f"{closed} stay closed: a source with authority says so. See the conflicts."
             messages.warning(request, text)
@@ -168,3 +168,7 @@ class LinkedIdentityAdmin(ReadOnlyAdmin):
 
 admin.site.register(Conflict, ConflictAdmin)
 admin.site.register(AuthorityRule, AuthorityRuleAdmin)
+
+
+def _accounts(number: int) -> str:
+    return f"{number} {'account is' if number == 1 else 'accounts are'}"

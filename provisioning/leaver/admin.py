@@ -155,7 +155,7 @@ class CaseAdmin(ModelAdmin):
         except (BadValue, BrokerError) as error:
             messages.error(request, _words(error))
         else:
-            messages.success(request, f"{count} things have a new owner.")
+            messages.success(request, f"{count} {'thing has' if count == 1 else 'things have'} a new owner.")
         return self._back(case)
 
     def accept(self, request: HttpRequest, case_id: Any) -> HttpResponse:

@@ -95,7 +95,7 @@ def test_an_operator_hands_over_what_the_leaver_owned(
     leaver.leave()
     item = leaver.item("ownership")
     text = post(console, leaver, "owner", item=[item.pk], owner="bob@acme.example")
-    assert "1 things have a new owner." in text
+    assert "1 thing has a new owner." in text
     assert RegisteredClient.objects.get(client_id="nightly").owner == "bob@acme.example"
     item = leaver.item("ownership")
     assert (item.state, item.code) == ("read_back", "owner_changed")
