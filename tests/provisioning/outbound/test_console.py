@@ -112,7 +112,7 @@ def test_a_probe_that_fails_says_why(console, desk: Desk):
 
 
 def test_another_credential_lets_a_stopped_lane_go_on(console, desk: Desk):
-    Lane.objects.create(name=desk.target.lane, state=Lane.State.STOPPED)
+    Lane.objects.update_or_create(name=desk.target.lane, defaults={"state": Lane.State.STOPPED})
     address = reverse("admin:outbound_target_rotate", args=[desk.target.pk])
     assert console.get(address).status_code == 200
     refused = console.post(address, {"credential": "two words"}).content.decode()
