@@ -34,7 +34,8 @@ class NewDelivery:
     `lane` names the receiver, `subject` what it is about: of one lane and subject one row is under way at a time, and a
     newer one of the same kind takes the place of one that has not begun. `payload` is JSON and holds ids, no secret.
     `reference` is what the console counts by (`progress`), `title` is for people. With `must_arrive` it is never given
-    up, and operators are told when it is late. With a `hold` it waits until `release_hold`.
+    up, and operators are told when it is late. With a `hold` it waits until `release_hold`. `takes_hold`: whether it
+    also waits under the hold of the one whose place it takes; not where it undoes what was held back.
     """
 
     lane: str
@@ -45,12 +46,13 @@ class NewDelivery:
     title: str = ""
     must_arrive: bool = False
     hold: str = ""
+    takes_hold: bool = True
 
 
 def enqueue(kind: str, rows: Iterable[NewDelivery], *, actor: Actor, cause: Event | None = None) -> list[Delivery]:
     """Write these rows and wake their lanes after the commit. Of two for one lane and subject the later is written.
 
-    A row that waits for the same takes the hold, the urgency and the duty to arrive of the one that it supersedes.
+    A row takes the hold (see `takes_hold`), the urgency and the duty to arrive of the one that it supersedes.
     Raises LookupError for a kind without a handler, ValueError for a payload above `limits.DELIVERY_PAYLOAD_BYTES`.
     """
     if kind not in settings.DELIVERY_HANDLERS:
@@ -152,7 +154,7 @@ def _check_payload(payload: Mapping[str, Any]) -> None:
 def _inherit(row: NewDelivery, older: NewDelivery | Delivery) -> NewDelivery:
     return replace(
         row,
-        hold=row.hold or older.hold,
+        hold=row.hold or (older.hold if row.takes_hold else ""),
         priority=Priority(min(row.priority, older.priority)),
         must_arrive=row.must_arrive or older.must_arrive,
     )

@@ -235,4 +235,6 @@ def delivery_for(
         title=_TITLES[Aim(account.aim)],
         must_arrive=is_closing,
         hold=hold if is_closing else "",
+        # Who is to have the account again is not kept waiting, or refused, for the closing that was held.
+        takes_hold=is_closing,
     )

@@ -9,7 +9,8 @@ from django.utils import timezone
 from broker import limits
 from broker.actors import SYSTEM
 from broker.delivery.models import Delivery, Lane
-from broker.directory.services import deactivate_person
+from broker.delivery.services import drop_hold
+from broker.directory.services import deactivate_person, reactivate_person
 from provisioning.outbound.models import RemoteAccount
 from provisioning.outbound.registering import change_target
 from tests.fakes.scim_target.running import ScimTarget
@@ -90,3 +91,29 @@ def test_what_waits_for_a_target_that_is_switched_off_is_never_given_up(desk: De
     Delivery.objects.update(due_at=now)
     desk.carry()
     assert {desk.delivery(one).state for one in (alice, bob)} == {Row.CONFIRMED}
+
+
+def test_who_comes_back_is_neither_held_nor_refused_with_the_closing_that_was_held(desk: Desk):
+    """A wrong feed closed many, the breaker held them, the feed was mended, and an operator refuses the closing."""
+    alice = desk.person("alice")
+    desk.sync(alice)
+    deactivate_person(alice, reason="told by a wrong feed", actor=SYSTEM)
+    desk.sync(alice, hold="breaker:crm:1")
+    assert desk.delivery(alice).hold == "breaker:crm:1"
+    reactivate_person(alice, reason="mended", actor=SYSTEM)
+    type(alice).objects.filter(pk=alice.pk).update(name="Alice Cooper")
+    desk.sync(alice, force=True, carried=False)
+    assert drop_hold("breaker:crm:1", reason="the feed was wrong", actor=SYSTEM) == 0
+    desk.carry()
+    assert desk.delivery(alice).state == Row.CONFIRMED
+    assert (desk.user(alice)["active"], desk.user(alice)["displayName"]) == (True, "Alice Cooper")
+
+
+def test_a_closing_that_takes_the_place_of_a_held_one_is_held_as_well(desk: Desk):
+    alice = desk.person("alice")
+    desk.sync(alice)
+    deactivate_person(alice, reason="told by a wrong feed", actor=SYSTEM)
+    desk.sync(alice, hold="breaker:crm:1")
+    desk.sync(alice, force=True)
+    assert desk.delivery(alice).hold == "breaker:crm:1"
+    assert desk.user(alice)["active"] is True
