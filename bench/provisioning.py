@@ -45,7 +45,7 @@ class Size:
     compared: int
 
 
-FULL = Size(leavers=8, urgent=60, busy=6_000, sent=10_000, alone=60, pages_a_second=5, compared=100_000)
+FULL = Size(leavers=8, urgent=30, busy=6_000, sent=10_000, alone=60, pages_a_second=5, compared=100_000)
 QUICK = Size(leavers=2, urgent=4, busy=600, sent=600, alone=10, pages_a_second=1, compared=5_000)
 
 
@@ -61,6 +61,7 @@ def measure(size: Size) -> None:
     from bench.satosa_ours import DurablePostgreSQL
     from tests.faults.world import World
 
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is a file's, or a terminal's
     with tempfile.TemporaryDirectory() as name, ExitStack() as exits:
         folder = Path(name)
         world = exits.enter_context(World(folder, database=DurablePostgreSQL))
@@ -139,7 +140,7 @@ class Parts:
         lane = Delivery.objects.filter(lane=target.lane)
         present = RemoteAccount.objects.filter(target=target, state=RemoteAccount.State.PRESENT)
         self._world.wait_until(lambda: present.count() >= self._size.urgent, what="first accounts")
-        taken = []
+        taken, asked, first = [], place.counts()["requests"], time.perf_counter()
         for _ in range(self._size.urgent):
             person = Person.objects.get(pk=present.values_list("person_id", flat=True)[0])
             began = time.time()
@@ -148,8 +149,9 @@ class Parts:
             self._world.wait_until(lambda who=person.pk: len(_closed(who)) == 1, what="an urgent disable")
             taken.append(max(_closed(person.pk)) - began)
         left = lane.filter(settled_at=None).count()
-        refused = sum(one["status"] == 429 for one in place.requests())
-        asked = place.counts()["requests"]
+        lasted = time.perf_counter() - first
+        said = [one["status"] for one in place.requests(since=asked)]
+        refused = said.count(429)
         if not left:
             sys.exit("the full sync ended before the leavers did: nothing was measured")
         print(f"an urgent disable under a full sync of {len(people)} at 25 requests a second, {len(taken)} of them:")

@@ -232,6 +232,25 @@ def test_a_lane_that_an_operator_pauses_meanwhile_takes_no_further_attempt(handl
     assert carry(LANE) == 0
 
 
+def test_what_is_left_of_a_batch_makes_way_for_what_is_more_urgent(handler: Scripted) -> None:
+    order = []
+
+    def act(_lane: str, batch: Sequence[Delivery], settle: Settle) -> None:
+        for row in batch:
+            if settle.is_over:
+                return
+            order.append(row.subject)
+            if row.subject == "person:1":
+                put("person:9", priority=Priority.URGENT)
+            settle([(row, confirmed(DIGEST))])
+
+    put("person:1", "person:2", "person:3")
+    let_it(act)
+    carry(LANE)
+    assert order == ["person:1", "person:9", "person:2", "person:3"]
+    assert set(Delivery.objects.values_list("attempts", flat=True)) == {1}
+
+
 def test_no_lane_no_turn() -> None:
     assert carry("nobody") == 0
 
