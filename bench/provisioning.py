@@ -155,9 +155,11 @@ class Parts:
         if not left:
             sys.exit("the full sync ended before the leavers did: nothing was measured")
         print(f"an urgent disable under a full sync of {len(people)} at 25 requests a second, {len(taken)} of them:")
+        print(f"  confirmed: {_told(taken)} s; target: p99 10")
         print(
-            f"  confirmed: {_told(taken)} s; target: p99 10. {left} of the sync were left; {refused} of {asked} got 429"
+            f"  meanwhile {(len(said) - refused) / lasted:.1f} requests a second were answered, and {refused} got 429;"
         )
+        print(f"  {left} of the sync were left")
         type(target).objects.filter(pk=target.pk).update(enabled=False)
 
     # -- One process ----------------------------------------------------
