@@ -105,6 +105,7 @@ class _Watched(ModelAdmin):
 class DeliveryAdmin(_Watched):
     """Deliveries, the newest first."""
 
+    nothing_here = "Nothing waits and nothing is dead. The filter “all” shows what arrived."
     list_display = ("named", "lane", "kind", "state_shown", "why", "attempts", "due_shown", "created_at")
     list_display_links = ("named",)
     list_filter = (QueueFilter, "state", KindFilter, "priority")
@@ -222,6 +223,7 @@ class DeliveryAdmin(_Watched):
 class LaneAdmin(_Watched):
     """The ways to receivers, and why nothing goes through some of them."""
 
+    nothing_here = "No lane yet: the first delivery to a receiver makes one."
     list_display = ("name", "state_shown", "reason", "waits_until", "carried_at")
     list_filter = ("state",)
     search_fields = ("name",)

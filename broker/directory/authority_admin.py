@@ -48,6 +48,7 @@ class OpenFilter(admin.SimpleListFilter):
 class ConflictAdmin(ReadOnlyAdmin):
     """What sources say without authority, and what is decided of it."""
 
+    nothing_here = "No conflict is open. The filter shows those that were settled."
     list_display = ("attribute", "person", "source", "winner", "code", "state", "opened_at")
     list_filter = (OpenFilter, "attribute", "source", "code")
     list_select_related = ("person",)

@@ -40,6 +40,7 @@ class ReadOnly(ModelAdmin):
 class FileSourceAdmin(ReadOnly):
     """The systems that send files; they come by configuration."""
 
+    nothing_here = "No file source yet. They come by configuration: manage.py apply."
     list_display = ("slug", "organisation", "owner", "key", "is_full", "enabled", "last_import")
     list_select_related = ("organisation",)
     readonly_fields = (
@@ -57,6 +58,7 @@ class FileSourceAdmin(ReadOnly):
 class ImportAdmin(ReadOnly):
     """Each file with its counts. A held one asks a second operator from here."""
 
+    nothing_here = "No file yet: manage.py import_people FILE.csv --source SOURCE"
     list_display = (
         "begun_at", "source", "file_name", "state", "rows", "created", "changed", "unchanged", "rejected", "missing",
     )  # fmt: skip

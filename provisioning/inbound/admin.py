@@ -121,6 +121,7 @@ class ScimSourceAdmin(PartyAdmin):
 class JournalAdmin(ReadOnly, ModelAdmin):
     """Every request of every source, the newest first."""
 
+    nothing_here = "No source has sent a request yet. Issue a token for one, and enter it there."
     list_display = ("at", "source", "method", "resource", "status", "code", "summary", "trace_id")
     list_filter = ("source", "method", "resource", "status", "at")
     list_filter_submit = True

@@ -54,6 +54,7 @@ class RedFilter(admin.SimpleListFilter):
 class CaseAdmin(ModelAdmin):
     """Cases, the newest first. Nothing of a case is edited: an operator names owners, or takes responsibility."""
 
+    nothing_here = "Nobody has left yet. A case opens by itself when a person's account is closed."
     list_display = ("person", "state_shown", "open_shown", "left_at", "statement_shown")
     list_filter = (RedFilter, "state", "left_at")
     search_fields = ("=id", "=person__id", "person__name")

@@ -234,6 +234,7 @@ class _ReadOnly(ModelAdmin):
 class RemoteAccountAdmin(_ReadOnly):
     """Accounts at targets: what should be there, what was sent, what was read back."""
 
+    nothing_here = "No account is kept yet. Register a target, and say who belongs there."
     list_display = ("person", "target", "aim", "state", "read_as", "read_at", "adopted", "lied_at")
     list_filter = ("target", "aim", "state", "was_adopted")
     list_select_related = ("person", "target")

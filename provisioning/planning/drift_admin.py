@@ -38,6 +38,7 @@ class StandingFilter(admin.SimpleListFilter):
 class DriftAdmin(ReadOnlyAdmin):
     """Differences that stand between targets and what should be there."""
 
+    nothing_here = "No difference stands. The runs say whether anything was compared."
     list_display = ("title", "kind", "target", "differs", "first_seen", "last_seen", "repair", "repaired_at")
     list_display_links = ("title",)
     list_filter = (StandingFilter, "kind", "repair", "target")

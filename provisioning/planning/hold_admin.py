@@ -24,6 +24,7 @@ PER_PAGE = 100
 class HoldAdmin(ReadOnlyAdmin):
     """Disables and deletions that wait, the newest first."""
 
+    nothing_here = "Nothing is held back. What closes too many accounts at once waits here."
     list_display = ("name", "target", "state", "count", "accounts", "opened_at", "asked_by", "decided_by")
     list_display_links = ("name",)
     list_filter = ("state", "target")

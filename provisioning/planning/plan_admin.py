@@ -30,6 +30,7 @@ CARRY, APPLY = "provisioning.planning.tasks.carry_run", "provisioning.planning.t
 class PlanAdmin(ReadOnlyAdmin):
     """Plans, the newest first, and the way to a new one."""
 
+    nothing_here = "No plan yet. One is made of a target in use, and sends nothing before it is applied."
     list_display = ("name", "target", "state", "counted", "made_at", "made_by", "applied_by")
     list_display_links = ("name",)
     list_filter = ("state", "target")

@@ -24,6 +24,7 @@ REFUSALS = {refusal.code: refusal for refusal in CATALOGUE}
 class RunAdmin(ReadOnlyAdmin):
     """What was read of targets, and when."""
 
+    nothing_here = "No target was read yet. The page of plans begins a plan or a reconciliation."
     list_display = ("name", "target", "outcome_shown", "checked", "counted", "began_at", "ended_at", "started_by")
     list_display_links = ("name",)
     list_filter = ("outcome", "purpose", "target")

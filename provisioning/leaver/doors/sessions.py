@@ -28,7 +28,7 @@ class SessionDoor:
                 case,
                 self.kind,
                 str(session.pk),
-                f"session at {session.identity_provider}, since {session.started_at:%Y-%m-%d %H:%M}",
+                f"session at {session.identity_provider}, since {session.started_at:%Y-%m-%d %H:%M} UTC",
                 within=limits.LEAVER_DOOR_DEADLINE,
             )
             for session in rows.select_related("identity_provider").order_by("started_at", "pk")

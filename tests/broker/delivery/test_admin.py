@@ -184,3 +184,11 @@ def test_a_paused_lane_names_who_paused_it_and_why(console: Browser) -> None:
 def test_a_lane_that_never_carried_anything_is_not_green(console: Browser) -> None:
     Lane.objects.create(name=LANE)
     assert "Nothing was ever to be delivered here" in read(console, lane_page())
+
+
+def test_an_empty_queue_does_not_say_that_there_never_was_a_delivery(console: Browser) -> None:
+    row = put_one()
+    Delivery.objects.filter(pk=row.pk).update(state=Delivery.State.CONFIRMED, settled_at=timezone.now())
+    text = console.get("/admin/delivery/delivery/").content.decode()
+    assert "Nothing waits and nothing is dead." in text
+    assert "There are no deliveries yet" not in text
