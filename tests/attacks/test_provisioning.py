@@ -47,8 +47,9 @@ def test_what_an_identity_provider_said_of_groups_counts_no_more_once_it_is_swit
 @pytest.mark.parametrize("gone", [{}, {"enabled": False}, {"retired_at": timezone.now(), "enabled": False}])
 def test_no_source_is_registered_under_the_slug_of_an_identity_provider(gone):
     make_identity_provider(slug="acme", **gone)
+    globex = make_organisation(slug="globex", domains=())
     with pytest.raises(BadValue, match="identity provider"):
-        create_source("acme", organisation=make_organisation(slug="globex", domains=()), actor=SYSTEM, owner="hr@acme.example")
+        create_source("acme", organisation=globex, actor=SYSTEM, owner="hr@acme.example")
 
 
 def test_a_source_that_may_not_close_accounts_closes_none_by_deleting():
