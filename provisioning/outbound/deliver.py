@@ -119,7 +119,9 @@ class _Turn:
     def _run(self, jobs: Sequence[AnyJob]) -> None:
         """Work through the jobs, settling what ended in parts."""
         crew = Crew[AnyJob, list[AnyDone]](
-            self._target.max_connections, self._work, is_over=lambda: self._settle.is_over,
+            self._target.max_connections,
+            self._work,
+            is_over=lambda: self._settle.is_over,
             pace=pace_of(self._target.pk),
         )
         ended: list[AnyDone] = []

@@ -94,9 +94,7 @@ def test_problems_as_json_are_one_object(command: str, file: Path) -> None:
     code, out, _ = run(command, file, "--json")
 
     assert code == 1
-    assert json.loads(out) == {
-        "problems": [{"file": str(file), "line": 1, "path": "targets", "text": "wants a list"}]
-    }
+    assert json.loads(out) == {"problems": [{"file": str(file), "line": 1, "path": "targets", "text": "wants a list"}]}
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
