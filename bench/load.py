@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CONNECTIONS = 16
+TIMEOUT_SECONDS = 30
+"""A request that takes as long has failed."""
 LOAD_CORE, SERVER_CORE = 0, (os.cpu_count() or 1) - 1
 DONE = """
 done = function(summary, latency)
@@ -83,7 +85,8 @@ class Load:
 
     def run(self, seconds: int, *, start: int = 0) -> Answered:
         """Ask for so many seconds, beginning with request `start`. Ends the run when wrk fails."""
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(self.script), self.url]
+        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", f"{TIMEOUT_SECONDS}s"]
+        command += ["-s", str(self.script), self.url]
         command += ["--", str(start)]
         ended = subprocess.run(command, capture_output=True, text=True, check=True, preexec_fn=pin_load)
         line = next(line for line in ended.stdout.splitlines() if line.startswith("RESULT "))

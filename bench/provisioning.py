@@ -153,7 +153,8 @@ class Parts:
         said = [one["status"] for one in place.requests(since=asked)]
         refused = said.count(429)
         if not left:
-            sys.exit("the full sync ended before the leavers did: nothing was measured")
+            states = sorted(set(lane.values_list("state", "reason")))
+            sys.exit(f"the full sync ended before the leavers did, so nothing was measured: {states}")
         print(f"an urgent disable under a full sync of {len(people)} at 25 requests a second, {len(taken)} of them:")
         print(f"  confirmed: {_told(taken)} s; target: p99 10")
         print(
