@@ -10,6 +10,8 @@ from pathlib import Path
 from tests.faults.clock import VARIABLE, Clock
 from tests.services.broker import ROOT
 
+CLOSE = 0.1
+"""Seconds by which two processes may differ."""
 PROGRAM = """
 import os, sys, time
 from datetime import UTC, datetime
@@ -49,7 +51,9 @@ def times_of(process: subprocess.Popen[str]) -> list[float]:
 
 
 def is_ahead(process: subprocess.Popen[str], by: timedelta) -> bool:
-    return all(abs(shown - time.time() - by.total_seconds()) < 0.1 for shown in times_of(process))
+    began = time.time()
+    shown = times_of(process)
+    return all(began - CLOSE <= one - by.total_seconds() <= time.time() + CLOSE for one in shown)
 
 
 def test_every_process_follows_it_and_so_do_its_children(tmp_path: Path) -> None:

@@ -97,6 +97,8 @@ def test_the_queue_goes_away_and_nothing_is_lost(floor: Floor, how: str) -> None
             known[person] = f"n{number}"
         if how == "killed":
             queue.start()
+            # kombu ends a worker whose queue goes while it holds a message; its supervisor begins another.
+            floor.begin_worker()
     assert slowest < SLOWER
     floor.drain()
     there = {account["externalId"]: account["userName"] for account in place.users()}
