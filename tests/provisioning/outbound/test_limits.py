@@ -68,7 +68,7 @@ def test_an_exchange_ends_in_its_time(desk: Desk, monkeypatch):
 def test_a_token_that_is_too_large_is_none(desk: Desk, monkeypatch):
     monkeypatch.setattr(limits, "TARGET_TOKEN_BYTES", 10)
     fields = {"authentication": "client_credentials", "token_url": desk.there.token_url, "token_client_id": "x"}
-    target = change_target(desk.target, actor=SYSTEM, **fields)
+    target = change_target(desk.target, actor=SYSTEM, credential="the-client's-secret-0123456789abcdef", **fields)
     with connector_for(target) as connector, pytest.raises(TargetError) as caught:
         connector.look_at("1")
     assert caught.value.code == "target.no_token"
