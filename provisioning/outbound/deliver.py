@@ -326,7 +326,10 @@ def _begin(account: RemoteAccount, *, now: datetime) -> datetime | None:
     if account.aim != RemoteAccount.Aim.PRESENT or (account.remote_id and account.state not in GONE_STATES):
         return None
     if account.state == State.CREATING and account.begun_at is not None:
-        until = account.begun_at + timedelta(seconds=limits.TARGET_EXCHANGE_SECONDS)
+        waited = (
+            limits.TARGET_PATIENCE * limits.TARGET_ASKED_AGAIN
+        )  # where the target asked for it, before the exchange
+        until = account.begun_at + waited + timedelta(seconds=limits.TARGET_EXCHANGE_SECONDS)
         if until > now:
             return until
     account.state, account.begun_at = State.CREATING, now

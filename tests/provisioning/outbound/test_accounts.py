@@ -395,7 +395,7 @@ def test_an_attempt_whose_end_nobody_saw_is_waited_for_before_another_account_is
     RemoteAccount.objects.filter(person=alice).update(state=State.CREATING, begun_at=now)
     desk.carry()
     assert (desk.delivery(alice).state, desk.delivery(alice).reason) == (Row.RETRYING, "target.end_unseen")
-    with time_machine.travel(now + timedelta(seconds=21)):
+    with time_machine.travel(now + timedelta(seconds=29)):  # 20 of an exchange, after 4 waits of 2
         desk.hurry()
     assert desk.delivery(alice).state == Row.CONFIRMED
     assert len(desk.users()) == 2
