@@ -221,7 +221,8 @@ def worker() -> Program:
     options = f"--beat --pool threads --concurrency {WORKER_THREADS} --loglevel warning"
     options += " --without-gossip --without-mingle --without-heartbeat"
     command = (sys.executable, "-m", "celery", "-A", "broker.celery:app", "worker", *options.split())
-    return Program("worker", command, ENVIRONMENT)
+    # Where Redis goes away while it holds a message, kombu ends it; what it had begun stands in the database.
+    return Program("worker", command, ENVIRONMENT, is_revived=True)
 
 
 def is_ready(port: int) -> bool:

@@ -22,6 +22,10 @@ LAST_LINES = 12
 POLL = 0.05
 SAME_WISH = 1.0
 """Signals within this many seconds are one wish to stop: a shell and a terminal may both send theirs."""
+REVIVED_AFTER = 5.0
+"""A program that ran for fewer seconds cannot run at all, and is reported."""
+REVIVALS, REVIVALS_WITHIN = 5, 60.0
+"""One that ends more often than so many times in so many seconds is reported too."""
 IDLE = 1.0
 """Seconds between two looks at programs that all run; a program that ends wakes us at once."""
 
@@ -33,6 +37,8 @@ class Program:
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    is_revived: bool = False
+    """Whether it is started again when it ends by itself, for one that may do so where another service goes away."""
 
 
 class ProgramStopped(Exception):
@@ -49,6 +55,8 @@ class _Running:
     process: subprocess.Popen[bytes]
     log: Path
     log_start: int
+    began: float
+    """By the monotonic clock."""
 
     def last_lines(self) -> str:
         with self.log.open("rb") as log:
@@ -69,6 +77,7 @@ class Supervisor:
         self.log_folder = log_folder
         self.working_folder = working_folder
         self._running: list[_Running] = []
+        self._revivals: list[float] = []
         self._stop_asked_at: float | None = None
         self._is_hurried = False
         self._handlers_before: dict[int, Any] = {}
@@ -120,7 +129,7 @@ class Supervisor:
                 env={**os.environ, **program.environment},
                 start_new_session=True,
             )
-            self._running.append(_Running(program, process, path, start))
+            self._running.append(_Running(program, process, path, start, time.monotonic()))
         self._tell_watchman(f"+{process.pid}")
 
     def wait_until(self, is_ready: Callable[[], bool], *, what: str, seconds: float) -> None:
@@ -133,21 +142,38 @@ class Supervisor:
                 raise ProgramStopped(f"{what} was not ready after {seconds:.0f} seconds.{logs}")
 
     def watch(self) -> None:
-        """Return when a signal asks to stop. Raises ProgramStopped when a program ends by itself."""
+        """Return when a signal asks to stop. Raises ProgramStopped when a program ends by itself and is not revived."""
         with contextlib.suppress(StopAsked):
             while True:
                 self._look(IDLE)
 
     def _look(self, seconds: float) -> None:
-        for one in self._running:
-            code = one.process.poll()
-            if code is not None:
-                how = f"exit code {code}" if code >= 0 else f"signal {-code}"
+        ended = [one for one in self._running if one.process.poll() is not None]
+        for one in ended:
+            if one.program.is_revived and self._stop_asked_at is not None:
+                raise StopAsked
+            code = one.process.returncode
+            how = f"exit code {code}" if code >= 0 else f"signal {-code}"
+            if not self._may_revive(one):
                 raise ProgramStopped(f"{one.program.name} stopped by itself ({how}).{one.last_lines()}")
+            sys.stderr.write(f"countersign: {one.program.name} stopped by itself ({how}) and is started again\n")
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(one.process.pid, signal.SIGKILL)
+            self._running.remove(one)
+            self._tell_watchman(f"-{one.process.pid}")
+            self.start(one.program)
         if self._stop_asked_at is not None:
             raise StopAsked
         if select.select([self._woken], [], [], seconds)[0]:
             os.read(self._woken, 4096)
+
+    def _may_revive(self, one: _Running) -> bool:
+        now = time.monotonic()
+        self._revivals = [at for at in self._revivals if now - at < REVIVALS_WITHIN]
+        if not one.program.is_revived or now - one.began < REVIVED_AFTER or len(self._revivals) >= REVIVALS:
+            return False
+        self._revivals.append(now)
+        return True
 
     def _stop(self) -> None:
         for one in self._running:

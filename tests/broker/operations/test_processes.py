@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.operations import processes
 from broker.operations.processes import Program, ProgramStopped, StopAsked, Supervisor
 from broker.operations.watchman import end, is_there, read_names
 
@@ -77,6 +78,32 @@ def test_when_one_program_ends_the_others_end_with_it(supervisor: Supervisor, tm
     child = int((tmp_path / "family.log").read_text())
     # It was killed, and a busy machine takes a moment for that.
     wait_for(lambda: not is_alive(child))
+
+
+def test_a_program_that_is_revived_goes_on_after_its_end(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(processes, "REVIVED_AFTER", 0.0)
+    lives = tmp_path / "lives"
+    code = f"open({str(lives)!r}, 'a').write('x')\nimport os, signal, time\n"
+    code += f"if os.path.getsize({str(lives)!r}) == 3: os.kill({os.getpid()}, signal.SIGTERM); time.sleep(60)"
+    run(supervisor, Program("worker", (sys.executable, "-c", code), is_revived=True))
+    assert lives.read_text() == "xxx"
+    assert capfd.readouterr().err.count("worker stopped by itself (exit code 0) and is started again") == 2
+
+
+def test_a_program_that_cannot_run_at_all_is_not_revived(supervisor: Supervisor) -> None:
+    with pytest.raises(ProgramStopped, match=r"worker stopped by itself \(exit code 3\)"):
+        run(supervisor, Program("worker", (sys.executable, "-c", "raise SystemExit(3)"), is_revived=True))
+
+
+def test_a_program_that_ends_again_and_again_is_reported(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(processes, "REVIVED_AFTER", 0.0)
+    with pytest.raises(ProgramStopped, match="worker stopped by itself"):
+        run(supervisor, Program("worker", (sys.executable, "-c", "pass"), is_revived=True))
+    assert capfd.readouterr().err.count("is started again") == processes.REVIVALS
 
 
 def test_a_signal_stops_everything(supervisor: Supervisor) -> None:
