@@ -26,7 +26,7 @@ SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PATIENCE = 15_000
 """Milliseconds: a machine that runs other suites too is slow."""
-TABS_AT_MOST = 60
+TABS_AT_MOST = 120
 PAGES_IN_A_ROW = 10
 """So many pages may take each other's place (a form that sends itself, its answer, …) before one stays."""
 SETTLE = """async scheme => {
