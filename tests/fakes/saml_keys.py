@@ -2,7 +2,7 @@
 
 import datetime
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -37,7 +37,7 @@ class KeyPair:
         return self.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-@lru_cache(maxsize=64)
+@cache
 def key_pair(name: str, *, kind: str = "rsa", bits: int = 2048, expired: bool = False) -> KeyPair:
     """The key pair called `name`: the same one each time within a process. `kind` is rsa, p256, p384 or p521."""
     curves = {"p256": ec.SECP256R1(), "p384": ec.SECP384R1(), "p521": ec.SECP521R1()}
