@@ -79,6 +79,11 @@ def actor_from(request: HttpRequest) -> Actor:
     return Actor(ActorKind.ANONYMOUS, "", client_address(request), trace_id_of(request))
 
 
+def operator_actor(request: HttpRequest) -> Actor:
+    """The signed-in operator behind a console request."""
+    return actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
+
+
 class TraceMiddleware:
     """Gives each request a trace id, shows it in the answer, and logs one line with it: never a query, never a body."""
 

@@ -18,7 +18,7 @@ from broker.access.policy_admin import LookingAdmin
 from broker.access.replay import CannotReplay, find_decision, replay
 from broker.events.catalogue import DECISION_READ
 from broker.events.services import record
-from broker.registry.party_admin import operator_actor
+from broker.http import operator_actor
 
 _WORDS = {True: ("cs-good", "yes"), False: ("cs-bad", "no")}
 

@@ -18,7 +18,8 @@ from broker.access.policy_form import PolicyForm, SchemaForm
 from broker.access.registering import discard, end_trial, try_version
 from broker.access.shadow import flips_of, report
 from broker.errors import BrokerError
-from broker.registry.party_admin import PartyAdmin, operator_actor
+from broker.http import operator_actor
+from broker.registry.party_admin import PartyAdmin
 from broker.registry.values import BadValue
 
 State = PolicyVersion.State

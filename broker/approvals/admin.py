@@ -14,12 +14,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from broker.actors import ActorKind
 from broker.approvals.handlers import handler_of
 from broker.approvals.models import Approval
 from broker.approvals.services import approve, refuse, withdraw
 from broker.errors import BrokerError
-from broker.http import actor_from
+from broker.http import operator_actor
 
 STYLES: dict[str, str] = {
     Approval.State.APPROVED: "cs-good",
@@ -97,7 +96,7 @@ class ApprovalAdmin(ModelAdmin):
     def _decide(self, request: HttpRequest, approval: Approval) -> HttpResponse:
         if not self.has_change_permission(request):
             raise PermissionDenied
-        actor = actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
+        actor = operator_actor(request)
         decision, reason = request.POST.get("decision", ""), request.POST.get("reason", "").strip()
         again = HttpResponseRedirect(reverse("admin:approvals_approval_change", args=[approval.pk]))
         if decision == "refuse" and not reason:

@@ -14,7 +14,7 @@ from unfold.decorators import action
 from broker.console import services
 from broker.console.errors import OperatorRefused
 from broker.console.models import Operator
-from broker.console.views import operator_behind
+from broker.http import operator_actor
 
 # Django's own groups of accounts: a role is all that an operator has.
 admin.site.unregister(Group)
@@ -65,7 +65,7 @@ class OperatorAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Operator, form: OperatorForm, change: bool) -> None:  # noqa: FBT001 - Django's signature
         """Through the services. What they refuse rolls the save back and becomes a message (`changeform_view`)."""
-        actor = operator_behind(request)
+        actor = operator_actor(request)
         if change:
             changes = {name: form.cleaned_data[name] for name in services.CHANGEABLE if name in form.cleaned_data}
             services.change_operator(obj, actor=actor, **changes)
@@ -98,7 +98,7 @@ class OperatorAdmin(ModelAdmin):
         """Ask by GET; by POST give a new one-time password and show it."""
         operator = get_object_or_404(Operator, pk=object_id)
         if request.method == "POST":
-            password = services.reset_operator(operator, actor=operator_behind(request))
+            password = services.reset_operator(operator, actor=operator_actor(request))
             return self._password_page(request, operator, password)
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Reset password"}
         return TemplateResponse(request, "admin/console/reset_password.html", {**context, "operator": operator})

@@ -12,12 +12,11 @@ from django.urls import reverse_lazy
 from django.utils import timezone
 
 from broker import limits
-from broker.actors import Actor, ActorKind
 from broker.console import services
 from broker.console.forms import OwnPasswordForm, SignInForm
 from broker.console.middleware import SEEN_AT
 from broker.console.models import Operator
-from broker.http import actor_from
+from broker.http import actor_from, operator_actor
 
 TOO_MANY_REQUESTS = 429
 
@@ -65,15 +64,10 @@ class OwnPasswordView(PasswordChangeView):
         """Store the password, which the form has validated."""
         operator = cast(Operator, self.request.user)
         password = form.cleaned_data["new_password1"]
-        services.change_own_password(operator, password=password, actor=operator_behind(self.request))
+        services.change_own_password(operator, password=password, actor=operator_actor(self.request))
         update_session_auth_hash(self.request, operator)
         messages.success(self.request, "Your password is changed.")
         return HttpResponseRedirect(self.get_success_url())
-
-
-def operator_behind(request: HttpRequest) -> Actor:
-    """The signed-in operator of a console request, as the actor of a service."""
-    return actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
 
 
 def _lockout_of(request: HttpRequest) -> services.Lockout:

@@ -17,12 +17,11 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
 from broker import limits
-from broker.actors import Actor, ActorKind
 from broker.delivery.models import Attempt, Delivery, Lane
 from broker.delivery.progress import counts, standing
 from broker.delivery.services import pause_lane, resume_lane, retry, write_off
 from broker.errors import BrokerError
-from broker.http import actor_from
+from broker.http import operator_actor
 from broker.refusals import find_refusal
 
 State = Delivery.State
@@ -170,7 +169,7 @@ class DeliveryAdmin(_Watched):
     @admin.action(description="Retry now", permissions=["change"])
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         """Attempt each of these at once."""
-        self._each(request, queryset, lambda row: retry(row, actor=_operator(request)), done="sent again")
+        self._each(request, queryset, lambda row: retry(row, actor=operator_actor(request)), done="sent again")
 
     @admin.action(description="Write off", permissions=["change"])
     def write_off_selected(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> HttpResponse | None:
@@ -180,7 +179,10 @@ class DeliveryAdmin(_Watched):
             return self.page(request, "write_off.html", title="Write off", rows=list(queryset), back=back)
         reason = request.POST.get("reason", "")
         self._each(
-            request, queryset, lambda row: write_off(row, reason=reason, actor=_operator(request)), done="written off"
+            request,
+            queryset,
+            lambda row: write_off(row, reason=reason, actor=operator_actor(request)),
+            done="written off",
         )
         return None
 
@@ -191,9 +193,9 @@ class DeliveryAdmin(_Watched):
         decision, reason = request.POST.get("decision", ""), request.POST.get("reason", "")
         try:
             if decision == "retry":
-                retry(row, actor=_operator(request))
+                retry(row, actor=operator_actor(request))
             elif decision == "write_off":
-                write_off(row, reason=reason, actor=_operator(request))
+                write_off(row, reason=reason, actor=operator_actor(request))
             else:
                 messages.error(request, "Choose what shall become of it.")
                 return again
@@ -264,20 +266,16 @@ class LaneAdmin(_Watched):
         again = HttpResponseRedirect(reverse("admin:delivery_lane_change", args=[lane.pk]))
         try:
             if request.POST.get("decision") == "pause":
-                pause_lane(lane.name, reason=request.POST.get("reason", ""), actor=_operator(request))
+                pause_lane(lane.name, reason=request.POST.get("reason", ""), actor=operator_actor(request))
                 messages.success(request, "Nothing is sent here until it is resumed.")
             elif request.POST.get("decision") == "resume":
-                resume_lane(lane.name, actor=_operator(request))
+                resume_lane(lane.name, actor=operator_actor(request))
                 messages.success(request, "What waits here is sent.")
             else:
                 messages.error(request, "Choose what shall become of it.")
         except BrokerError as error:
             messages.error(request, f"{error.refusal.meaning} {error.refusal.remedy}")
         return again
-
-
-def _operator(request: HttpRequest) -> Actor:
-    return actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
 
 
 def _page_of(subject: str) -> str:

@@ -13,7 +13,7 @@ from broker.directory.authority import explain_person
 from broker.directory.authority_admin import AuthorityRuleAdmin, ConflictAdmin
 from broker.directory.evidence import with_addresses
 from broker.directory.linking import unlink_identity
-from broker.directory.looking import ReadOnlyAdmin, operator_actor
+from broker.directory.looking import ReadOnlyAdmin
 from broker.directory.models import (
     AuthorityRule,
     Conflict,
@@ -24,6 +24,7 @@ from broker.directory.models import (
     Person,
 )
 from broker.directory.services import deactivate_person, reactivate_person
+from broker.http import operator_actor
 
 REASON = "operator"
 

@@ -13,11 +13,12 @@ from broker.directory.authority import explain_value
 from broker.directory.authority_form import MomentForm, RuleForm
 from broker.directory.conflicts import Decision, resolve_conflict, simulate_winning
 from broker.directory.evidence import with_addresses
-from broker.directory.looking import ReadOnlyAdmin, operator_actor, told
+from broker.directory.looking import ReadOnlyAdmin, told
 from broker.directory.models import AuthorityRule, Conflict
 from broker.directory.provenance import TAKEN
 from broker.directory.rules import Simulation, schedule_rule, simulate_rule, withdraw_rule
 from broker.errors import BrokerError
+from broker.http import operator_actor
 from broker.refusals import CATALOGUE
 
 REFUSALS = {refusal.code: refusal for refusal in CATALOGUE}

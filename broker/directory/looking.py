@@ -6,9 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
-from broker.actors import Actor, ActorKind
 from broker.errors import BrokerError
-from broker.http import actor_from
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -31,11 +29,6 @@ class ReadOnlyAdmin(ModelAdmin):
         """A page of its own within the console."""
         standing = {**self.admin_site.each_context(request), "opts": self.opts}
         return TemplateResponse(request, f"admin/directory/{template}", standing | context)
-
-
-def operator_actor(request: HttpRequest) -> Actor:
-    """The operator behind a console request."""
-    return actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
 
 
 def told(error: BrokerError) -> str:

@@ -8,8 +8,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 
-from broker.actors import ActorKind
-from broker.http import actor_from
+from broker.http import operator_actor
 from broker.keys import services
 from broker.keys.models import SigningKey
 
@@ -38,7 +37,7 @@ class SigningKeyAdmin(ModelAdmin):
     @admin.action(description="Announce a successor of the same use and algorithm", permissions=["announce"])
     def announce_successors(self, request: HttpRequest, queryset: QuerySet[SigningKey]) -> None:
         """Publish a successor for each kind of the chosen keys; each signs after its time of announcement."""
-        actor = actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
+        actor = operator_actor(request)
         for use, algorithm in sorted(set(queryset.order_by().values_list("use", "algorithm"))):
             key = services.announce_key(
                 SigningKey.Use(use), algorithm=SigningKey.Algorithm(algorithm), now=timezone.now(), actor=actor

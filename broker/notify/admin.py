@@ -13,10 +13,11 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action
 
 from broker.delivery.models import Delivery
+from broker.http import operator_actor
 from broker.notify import services
 from broker.notify.forms import SubscriptionForm
 from broker.notify.models import Subscription
-from broker.registry.party_admin import LiveFilter, PartyAdmin, operator_actor
+from broker.registry.party_admin import LiveFilter, PartyAdmin
 
 State = Delivery.State
 

@@ -19,10 +19,11 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from broker import limits
+from broker.http import operator_actor
 from broker.registry.client_form import ClientForm, means_as_text
 from broker.registry.credentials import due_credentials, list_credentials
 from broker.registry.models import Client, ClientSecret
-from broker.registry.party_admin import LiveFilter, PartyAdmin, operator_actor
+from broker.registry.party_admin import LiveFilter, PartyAdmin
 from broker.registry.registering import clients
 from broker.registry.secret_rotation import rotate_secret
 from broker.registry.secrets import end_secret, issue_secret

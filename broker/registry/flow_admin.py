@@ -18,9 +18,9 @@ from unfold.admin import ModelAdmin
 from broker import limits
 from broker.approvals.services import pending_of
 from broker.errors import BrokerError
+from broker.http import operator_actor
 from broker.registry.flow_form import FlowForm
 from broker.registry.models import Flow
-from broker.registry.party_admin import operator_actor
 from broker.registry.registering.flow_drafts import (
     approve_alone,
     end_flow,

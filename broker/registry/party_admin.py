@@ -13,8 +13,7 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
-from broker.actors import Actor, ActorKind
-from broker.http import actor_from
+from broker.http import operator_actor
 from broker.registry.forms import PartyForm
 from broker.registry.values import BadValue
 
@@ -116,8 +115,3 @@ class PartyAdmin(ModelAdmin):
     def address(self, page: str, *arguments: object) -> str:
         """The address of one of this model's pages."""
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}", args=arguments)
-
-
-def operator_actor(request: HttpRequest) -> Actor:
-    """The operator behind a console request."""
-    return actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())

@@ -12,9 +12,8 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 
 from broker import limits
-from broker.actors import ActorKind
 from broker.delivery.models import Delivery
-from broker.http import actor_from
+from broker.http import operator_actor
 from broker.sessions.models import Participant, Session
 from broker.sessions.services import end_session
 
@@ -123,7 +122,7 @@ class SessionAdmin(ModelAdmin):
     @action(description="End the sessions", permissions=["operate"])
     def end(self, request: HttpRequest, queryset: QuerySet[Session]) -> None:
         """The next request with their cookies meets a sign-on; grants without offline access end with them."""
-        actor = actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
+        actor = operator_actor(request)
         sessions = queryset.select_related("identity_provider")
         ended = sum(end_session(session, reason="operator", actor=actor) for session in sessions)
         messages.success(request, f"{ended} sessions are ended.")

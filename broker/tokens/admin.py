@@ -9,9 +9,8 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
-from broker.actors import ActorKind
 from broker.directory.models import Person
-from broker.http import actor_from
+from broker.http import operator_actor
 from broker.registry.models import Client
 from broker.tokens.holdings_admin import show_holdings_of
 from broker.tokens.models import Grant
@@ -109,6 +108,6 @@ class GrantAdmin(ModelAdmin):
     @action(description="Revoke with all their tokens", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Grant]) -> None:
         """Revoke the selected grants. Refresh and userinfo end at once."""
-        actor = actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
+        actor = operator_actor(request)
         revoked = sum(revoke_grant(grant.pk, reason="operator", actor=actor) for grant in queryset)
         messages.success(request, f"{revoked} grants revoked.")

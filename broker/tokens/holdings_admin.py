@@ -15,9 +15,8 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.decorators import action
 
-from broker.actors import ActorKind
 from broker.directory.models import Person
-from broker.http import actor_from
+from broker.http import operator_actor
 from broker.registry.models import Client
 from broker.tokens.holdings import holdings_of, revoke_holdings
 
@@ -51,7 +50,7 @@ class HoldingsPage:
         holder = get_object_or_404(page.model, pk=object_id)
         back = reverse(f"admin:{page.opts.app_label}_{page.opts.model_name}_change", args=[holder.pk])
         if request.method == "POST":
-            actor = actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
+            actor = operator_actor(request)
             ended = revoke_holdings(holder, reason="operator", actor=actor)
             messages.success(request, f"{ended.grants + ended.descendants} grants of {holder} are over.")
             return HttpResponseRedirect(back)

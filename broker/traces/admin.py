@@ -14,10 +14,9 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import TextFilter
 
-from broker.actors import ActorKind
 from broker.events.catalogue import TRACE_READ
 from broker.events.services import record
-from broker.http import actor_from
+from broker.http import operator_actor
 from broker.refusals import CATALOGUE
 from broker.traces.models import Trace
 from broker.traces.services import ALPHABET, ID_LENGTH, read_trace
@@ -93,7 +92,7 @@ class TraceAdmin(ModelAdmin):
             raise PermissionDenied
         if trace is None:
             raise Http404
-        actor = actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
+        actor = operator_actor(request)
         record(TRACE_READ, actor=actor, subject=("trace", trace.pk))
         context = {
             **self.admin_site.each_context(request),

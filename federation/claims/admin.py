@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from broker.actors import SYSTEM, Actor, ActorKind
-from broker.http import actor_from
+from broker.actors import SYSTEM, Actor
+from broker.http import operator_actor
 from broker.registry.models import Application, IdentityProvider
 from broker.registry.values import BadValue
 from federation.claims.models import ClaimMapping, ReleaseRule
@@ -115,7 +115,7 @@ class RuleAdmin(ModelAdmin):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> type[RuleForm]:  # noqa: FBT001, FBT002 - Django's signature
         """The form, which knows who fills it in."""
         form = super().get_form(request, obj, change=change, **kwargs)
-        actor = actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
+        actor = operator_actor(request)
         return type(form.__name__, (form,), {"actor": actor})
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:

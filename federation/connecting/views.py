@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
 from broker.errors import BrokerError
-from broker.registry.party_admin import operator_actor
+from broker.http import operator_actor
 from broker.registry.services import find_identity_provider
 from broker.registry.values import BadValue
 from federation.connecting.forms import ConnectionForm, SourceForm, suggestions

@@ -11,7 +11,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
 from broker.errors import BrokerError
-from broker.registry.party_admin import operator_actor
+from broker.http import operator_actor
 from provisioning.batch.models import FileSource, Import
 from provisioning.batch.release import ask_for_release
 

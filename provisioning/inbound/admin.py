@@ -15,9 +15,10 @@ from unfold.decorators import action
 
 from broker.events.catalogue import SCIM_JOURNAL_READ
 from broker.events.services import record
+from broker.http import operator_actor
 from broker.refusals import CATALOGUE
 from broker.registry.forms import LinesField, PartyForm
-from broker.registry.party_admin import LiveFilter, PartyAdmin, operator_actor
+from broker.registry.party_admin import LiveFilter, PartyAdmin
 from provisioning.inbound import sources
 from provisioning.inbound.journal import APPLIED, CONFLICT, KEPT, read_sealed
 from provisioning.inbound.models import JournalEntry, PendingMember, ScimSource, SourceToken

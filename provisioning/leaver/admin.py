@@ -14,10 +14,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from broker.actors import Actor, ActorKind
 from broker.errors import BrokerError
 from broker.events.models import Event, Seal
-from broker.http import actor_from
+from broker.http import operator_actor
 from broker.registry.values import BadValue
 from provisioning.leaver import services
 from provisioning.leaver.certificate import certify
@@ -138,7 +137,9 @@ class CaseAdmin(ModelAdmin):
     def export(self, request: HttpRequest, case_id: Any) -> HttpResponse:
         """The signed export as a file."""
         case = self._case(request, case_id)
-        return _file(as_text(export_case(case, actor=_operator(request))), name_of(case, at=timezone.now()), "json")
+        return _file(
+            as_text(export_case(case, actor=operator_actor(request))), name_of(case, at=timezone.now()), "json"
+        )
 
     def verifier(self, request: HttpRequest, case_id: Any) -> HttpResponse:
         """The program that judges an export."""
@@ -152,7 +153,9 @@ class CaseAdmin(ModelAdmin):
         case = self._case(request, case_id, may_change=True)
         chosen = [int(raw) for raw in request.POST.getlist("item") if raw.isdigit()]
         try:
-            count = services.name_owner(case, chosen, owner=request.POST.get("owner", ""), actor=_operator(request))
+            count = services.name_owner(
+                case, chosen, owner=request.POST.get("owner", ""), actor=operator_actor(request)
+            )
         except (BadValue, BrokerError) as error:
             messages.error(request, _words(error))
         else:
@@ -167,7 +170,7 @@ class CaseAdmin(ModelAdmin):
         raw_item = request.POST.get("item", "")
         number = int(raw_item) if raw_item.isdigit() else 0
         try:
-            item = services.accept_item(case, number, note=request.POST.get("note", ""), actor=_operator(request))
+            item = services.accept_item(case, number, note=request.POST.get("note", ""), actor=operator_actor(request))
         except BrokerError as error:
             messages.error(request, _words(error))
         else:
@@ -191,10 +194,6 @@ class CaseAdmin(ModelAdmin):
 
     def _back(self, case: Case) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:leaver_case_change", args=[case.pk]))
-
-
-def _operator(request: HttpRequest) -> Actor:
-    return actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
 
 
 def _words(error: BadValue | BrokerError) -> str:

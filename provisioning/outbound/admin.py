@@ -14,7 +14,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
 from broker.delivery.models import Lane
-from broker.registry.party_admin import LiveFilter, PartyAdmin, operator_actor
+from broker.http import operator_actor
+from broker.registry.party_admin import LiveFilter, PartyAdmin
 from broker.registry.values import BadValue
 from provisioning.outbound import registering
 from provisioning.outbound.connectors.base import Capabilities, TargetError

@@ -12,9 +12,10 @@ from django.urls import reverse
 from broker.approvals.services import pending_of
 from broker.directory.models import Person
 from broker.errors import BrokerError
+from broker.http import operator_actor
 from provisioning.outbound.models import Hold
 from provisioning.planning.models import Plan
-from provisioning.planning.pages import ReadOnlyAdmin, in_sentences, operator_behind_request
+from provisioning.planning.pages import ReadOnlyAdmin, in_sentences
 from provisioning.planning.releasing import KIND, OPEN, ask_release, held_rows
 
 PER_PAGE = 100
@@ -58,7 +59,7 @@ class HoldAdmin(ReadOnlyAdmin):
         if not self.has_change_permission(request):
             raise PermissionDenied
         try:
-            approval = ask_release(hold, actor=operator_behind_request(request))
+            approval = ask_release(hold, actor=operator_actor(request))
         except BrokerError as error:
             messages.error(request, in_sentences(error))
             return HttpResponseRedirect(reverse("admin:outbound_hold_change", args=[hold.pk]))

@@ -8,14 +8,7 @@ from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
-from broker.actors import Actor, ActorKind
 from broker.errors import BrokerError
-from broker.http import actor_from
-
-
-def operator_behind_request(request: HttpRequest) -> Actor:
-    """The operator who uses the console."""
-    return actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
 
 
 def in_sentences(error: BrokerError) -> str:

@@ -13,10 +13,11 @@ from django.utils import timezone
 
 from broker.bell import ring
 from broker.errors import BrokerError
+from broker.http import operator_actor
 from provisioning.outbound.models import Hold, Target
 from provisioning.planning.applying import apply_plan
 from provisioning.planning.models import Operation, Plan, Run
-from provisioning.planning.pages import ReadOnlyAdmin, count_words, in_sentences, operator_behind_request
+from provisioning.planning.pages import ReadOnlyAdmin, count_words, in_sentences
 from provisioning.planning.runs import start_run
 from provisioning.planning.telling import difference_lines
 
@@ -82,7 +83,7 @@ class PlanAdmin(ReadOnlyAdmin):
             messages.error(request, "Choose a target and what is to be begun.")
             return HttpResponseRedirect(reverse("admin:planning_plan_changelist"))
         try:
-            run = start_run(target, purpose=Run.Purpose(purpose), actor=operator_behind_request(request))
+            run = start_run(target, purpose=Run.Purpose(purpose), actor=operator_actor(request))
         except BrokerError as error:
             messages.error(request, in_sentences(error))
             return HttpResponseRedirect(reverse("admin:planning_plan_changelist"))
@@ -123,7 +124,7 @@ class PlanAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         again = HttpResponseRedirect(reverse("admin:planning_plan_change", args=[plan.pk]))
         try:
-            plan = apply_plan(plan, actor=operator_behind_request(request), until=timezone.now() + APPLY_SLICE)
+            plan = apply_plan(plan, actor=operator_actor(request), until=timezone.now() + APPLY_SLICE)
         except BrokerError as error:
             messages.error(request, in_sentences(error))
             return again

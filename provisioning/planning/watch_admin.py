@@ -9,9 +9,9 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from broker import limits
+from broker.http import operator_actor
 from broker.wording import in_words
 from provisioning.planning.models import Watch
-from provisioning.planning.pages import operator_behind_request
 from provisioning.planning.watching import watch_target
 
 
@@ -46,6 +46,6 @@ class WatchAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Watch, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
         """Through the service that everyone uses."""
         watch = watch_target(
-            obj.target, interval=obj.interval, policy=Watch.Policy(obj.policy), actor=operator_behind_request(request)
+            obj.target, interval=obj.interval, policy=Watch.Policy(obj.policy), actor=operator_actor(request)
         )
         obj.pk = watch.pk

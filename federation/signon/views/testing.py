@@ -7,10 +7,9 @@ from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_GET, require_safe
 
-from broker.actors import ActorKind
 from broker.events.catalogue import TRACE_READ
 from broker.events.services import record
-from broker.http import actor_from, no_store
+from broker.http import no_store, operator_actor
 from broker.refusals import find_refusal
 from broker.registry.services import find_identity_provider
 from federation.signon import cookies, services
@@ -34,7 +33,7 @@ def test_connection(request: HttpRequest, slug: str) -> HttpResponse:
     if not request.user.has_perm("registry.change_identityprovider"):
         raise PermissionDenied
     browser = cookies.flow_browser(request) or cookies.new_browser()
-    actor = actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
+    actor = operator_actor(request)
     login = tests.prepare_test(identity_provider, browser=browser, actor=actor)
     context = {
         **admin.site.each_context(request),
@@ -56,7 +55,7 @@ def connection_test_result(request: HttpRequest, trace_id: str) -> HttpResponse:
     result = read_result(trace_id)
     if result is None:
         raise Http404
-    actor = actor_from(request).acting_as(ActorKind.OPERATOR, request.user.get_username())
+    actor = operator_actor(request)
     record(TRACE_READ, actor=actor, subject=("trace", trace_id))
     context = {
         **admin.site.each_context(request),
