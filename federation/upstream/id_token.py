@@ -13,6 +13,8 @@ from broker.errors import BrokerError
 from broker.keys import jose
 from broker.keys.remote import remote_keys
 from broker.keys.values import ABSENT, ForeignExpectation, VerificationKey, VerifiedClaims
+from broker.registry.models import IdentityProvider
+from broker.registry.openid import discovery_of
 from broker.traces.collector import Collector
 from broker.wording import in_words
 from federation.checks import Compared, run_checks
@@ -38,6 +40,20 @@ class IssuerTrust:
     algorithms: tuple[str, ...]
     skew: timedelta
     now: datetime
+
+    @staticmethod
+    def in_provider(provider: IdentityProvider, *, now: datetime) -> "IssuerTrust":
+        """What is registered and discovered of an OpenID provider. Raises BrokerError (oidc.*)."""
+        discovery = discovery_of(provider)
+        return IssuerTrust(
+            owner=str(provider.pk),
+            issuer=provider.issuer,
+            client_id=provider.client_id,
+            jwks_uri=discovery.jwks_uri,
+            algorithms=discovery.id_token_algorithms,
+            skew=timedelta(seconds=provider.skew_seconds),
+            now=now,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

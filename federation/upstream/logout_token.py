@@ -6,7 +6,7 @@ By the JWT door, then by what tells a logout token from an ID token of the same 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from broker import limits
@@ -14,7 +14,6 @@ from broker.errors import BrokerError
 from broker.keys import jose
 from broker.keys.values import ForeignExpectation
 from broker.registry.models import IdentityProvider
-from broker.registry.openid import discovery_of
 from broker.traces.collector import Collector
 from broker.wording import json_kind
 from federation.checks import Compared, run_checks
@@ -46,16 +45,7 @@ def verify_logout_token(
     raw: str, identity_provider: IdentityProvider, *, now: datetime, trace: Collector
 ) -> UpstreamLogout:
     """Whose session ended. That it comes once only is the caller's next step. Raises BrokerError (oidc.*)."""
-    discovery = discovery_of(identity_provider)
-    trust = IssuerTrust(
-        owner=str(identity_provider.pk),
-        issuer=identity_provider.issuer,
-        client_id=identity_provider.client_id,
-        jwks_uri=discovery.jwks_uri,
-        algorithms=discovery.id_token_algorithms,
-        skew=timedelta(seconds=identity_provider.skew_seconds),
-        now=now,
-    )
+    trust = IssuerTrust.in_provider(identity_provider, now=now)
     with as_openid():
         expectation = ForeignExpectation(
             keys=issuer_keys(raw, trust, trace=trace),

@@ -23,7 +23,6 @@ from broker.errors import BrokerError
 from broker.keys import jose
 from broker.keys.values import ForeignExpectation, VerifiedClaims
 from broker.registry.models import IdentityProvider
-from broker.registry.openid import discovery_of
 from broker.tokens.subject_tokens import VerifiedSubject
 from broker.traces.collector import Collector
 from federation.checks import Compared, run_checks
@@ -175,16 +174,7 @@ def _verify_jwt(
     now: datetime,
     trace: Collector,
 ) -> VerifiedClaims:
-    discovery = discovery_of(provider)
-    trust = IssuerTrust(
-        owner=str(provider.pk),
-        issuer=provider.issuer,
-        client_id=provider.client_id,
-        jwks_uri=discovery.jwks_uri,
-        algorithms=discovery.id_token_algorithms,
-        skew=timedelta(seconds=provider.skew_seconds),
-        now=now,
-    )
+    trust = IssuerTrust.in_provider(provider, now=now)
     with as_openid():
         expectation = ForeignExpectation(
             keys=issuer_keys(raw, trust, trace=trace),
