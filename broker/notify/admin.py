@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -12,14 +11,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import action
 
-from broker.delivery.models import Delivery
+from broker.delivery.progress import counts
 from broker.http import operator_actor
 from broker.notify import services
 from broker.notify.forms import SubscriptionForm
 from broker.notify.models import Subscription
 from broker.registry.party_admin import LiveFilter, PartyAdmin
-
-State = Delivery.State
 
 
 @admin.register(Subscription)
@@ -43,19 +40,11 @@ class SubscriptionAdmin(PartyAdmin):
     @admin.display(description="deliveries kept")
     def deliveries(self, subscription: Subscription) -> SafeString | str:
         """How many arrived, wait or were given up, of those that the ledger still holds."""
-        counted = Delivery.objects.filter(lane=services.lane_of(subscription)).aggregate(
-            arrived=Count("pk", filter=Q(state=State.CONFIRMED)),
-            waiting=Count("pk", filter=Q(state__in=[State.PENDING, State.DELIVERING, State.RETRYING])),
-            dead=Count("pk", filter=Q(state=State.DEAD)),
-        )
-        if not any(counted.values()):
+        counted = counts(services.lane_of(subscription))
+        if counted.expected == counted.skipped:
             return "nothing sent yet"
-        text = f"{counted['arrived']} arrived, {counted['waiting']} waiting"
-        return (
-            format_html('{}, <span class="cs-bad">{} given up</span>', text, counted["dead"])
-            if counted["dead"]
-            else text
-        )
+        text = f"{counted.confirmed} arrived, {counted.open} waiting"
+        return format_html('{}, <span class="cs-bad">{} given up</span>', text, counted.dead) if counted.dead else text
 
     @action(description="New secret", icon="key", permissions=["change"])
     def rotate_secret(self, request: HttpRequest, object_id: str) -> HttpResponse:

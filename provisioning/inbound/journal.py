@@ -7,7 +7,7 @@ what was sent is sealed for the entry's place. Tokens are in neither.
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -109,10 +109,6 @@ class Journal:
             milliseconds=min(int((time.monotonic() - self._began) * 1000), 2**31 - 1),
             sealed=_sealed(self.actor.trace_id, self.asked.sent, detail),
         )
-
-    def numbered(self, place: int, asked: Asked) -> None:
-        """Begin one operation of a bulk."""
-        self.begin(replace(asked, place=place))
 
 
 def read_sealed(entry: JournalEntry) -> dict[str, Any]:
