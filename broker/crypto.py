@@ -7,7 +7,9 @@ by HKDF (RFC 5869), so that a hash of one purpose is worthless for another.
 import base64
 import hmac
 import os
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -41,6 +43,24 @@ def unseal(sealed: str, *, context: str) -> bytes:
         return AESGCM(_derived(key_id, "seal")).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], context.encode())
     except (InvalidTag, ValueError, KeyError) as error:
         raise UnsealError(context) from error
+
+
+def reseal(rows: Any, column: str, *, context: Callable[[Any], str]) -> int:
+    """Seal a column of these rows (a queryset) under the newest master key, where an older one sealed it.
+
+    `context` gives a row's place. Returns how many were sealed anew; one that does not open, or that somebody changed
+    at the same moment, is left.
+    """
+    resealed = 0
+    for row in rows.exclude(**{column: ""}).exclude(**{f"{column}__startswith": f"{_key_ids()[0]}."}):
+        sealed = getattr(row, column)
+        try:
+            plain = unseal(sealed, context=context(row))
+        except UnsealError:
+            continue
+        unchanged = rows.filter(pk=row.pk, **{column: sealed})
+        resealed += unchanged.update(**{column: seal(plain, context=context(row))})
+    return resealed
 
 
 def keyed_hash(value: str, *, purpose: str, key_id: str | None = None) -> str:

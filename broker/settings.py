@@ -267,6 +267,7 @@ CELERY_BEAT_SCHEDULE = {
     "rotate-keys": {"task": "broker.keys.tasks.rotate_keys", "schedule": 3600.0},
     "forget-remote-keys": {"task": "broker.keys.tasks.forget_remote_keys", "schedule": 86400.0},
     "refresh-discoveries": {"task": "broker.registry.tasks.refresh_discoveries", "schedule": 600.0},
+    "reseal-secrets": {"task": "broker.registry.tasks.reseal_secrets", "schedule": 600.0},
     "tend-credentials": {"task": "broker.registry.tasks.tend_credentials", "schedule": 3600.0},
     "refresh-workloads": {"task": "broker.registry.tasks.refresh_workloads", "schedule": 3600.0},
     "forget-used-values": {"task": "broker.once.tasks.forget", "schedule": 3600.0},
@@ -424,6 +425,12 @@ EVENT_HEAD_SIGNER = "broker.keys.services.sign_event_head"
 EVENT_HEAD_VERIFIER = "broker.keys.services.verify_event_head"
 TRACE_ID_MAKER = "broker.traces.services.make_trace_id"
 REFUSAL_PAGE = "federation.signon.views.pages.refusal_page"
+# What lets go of older master keys, where a secret is kept for presenting it: functions that return how many.
+RESEALERS = [
+    "broker.registry.upstream_secrets.reseal_upstream_secrets",
+    "broker.notify.secrets.reseal_secrets",
+    "provisioning.outbound.credentials.reseal_credentials",
+]
 # What a second operator approves, by kind: objects as broker.approvals.handlers.Handler describes them.
 APPROVAL_HANDLERS = {
     "flow": "broker.registry.flow_approval.HANDLER",

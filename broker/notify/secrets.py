@@ -7,6 +7,7 @@ from datetime import datetime
 from broker import crypto
 from broker.errors import BrokerError
 from broker.notify.models import Subscription
+from broker.registry.cache import raise_version
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32
@@ -31,6 +32,15 @@ def secrets_of(subscription: Subscription, *, now: datetime) -> list[str]:
         return [crypto.unseal(one, context=_context(subscription)).decode() for one in sealed]
     except crypto.UnsealError as error:
         raise BrokerError("webhook.secret", detail=subscription.slug) from error
+
+
+def reseal_secrets() -> int:
+    """Let go of older master keys. Returns how many secrets were sealed anew; one that does not open is left."""
+    columns = ("secret_sealed", "previous_secret_sealed")
+    resealed = sum(crypto.reseal(Subscription.objects.all(), column, context=_context) for column in columns)
+    if resealed:
+        raise_version()
+    return resealed
 
 
 def _context(subscription: Subscription) -> str:

@@ -1,7 +1,9 @@
 """What the scheduler does for the registry."""
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from broker.actors import SYSTEM
 from broker.registry.credential_endings import tell_credential_endings
@@ -9,18 +11,19 @@ from broker.registry.credential_uses import forget_old_uses
 from broker.registry.flow_endings import tell_endings
 from broker.registry.registering.openid_providers import refresh_due_discoveries
 from broker.registry.secret_rotation import end_unused_secrets
-from broker.registry.upstream_secrets import reseal_upstream_secrets
 from broker.registry.workloads import rediscover_workloads
 
 
 @shared_task
 def refresh_discoveries() -> int:
-    """Read OpenID providers' documents anew, and seal their secrets under the newest master key.
-
-    Returns how many documents were good.
-    """
-    reseal_upstream_secrets()
+    """Read OpenID providers' documents anew. Returns how many were good."""
     return refresh_due_discoveries(now=timezone.now(), actor=SYSTEM)
+
+
+@shared_task
+def reseal_secrets() -> int:
+    """Seal what other sides gave us under the newest master key (settings.RESEALERS). Returns how many secrets."""
+    return sum(import_string(name)() for name in settings.RESEALERS)
 
 
 @shared_task

@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-from django.conf import settings
-
 from broker import crypto, limits
 from broker.errors import BrokerError
 from broker.registry.cache import raise_version
@@ -48,16 +46,8 @@ def upstream_secret(identity_provider: IdentityProvider) -> str:
 
 def reseal_upstream_secrets() -> int:
     """Let go of older master keys. Returns how many secrets were sealed anew; one that does not open is left."""
-    newest = next(iter(settings.BROKER_MASTER_KEYS))
-    sealed = IdentityProvider.objects.exclude(client_secret_sealed="")
-    resealed = 0
-    for row in sealed.exclude(client_secret_sealed__startswith=f"{newest}."):
-        try:
-            plain = crypto.unseal(row.client_secret_sealed, context=_context(row.pk))
-        except crypto.UnsealError:
-            continue
-        unchanged = IdentityProvider.objects.filter(pk=row.pk, client_secret_sealed=row.client_secret_sealed)
-        resealed += unchanged.update(client_secret_sealed=crypto.seal(plain, context=_context(row.pk)))
+    rows = IdentityProvider.objects.all()
+    resealed = crypto.reseal(rows, "client_secret_sealed", context=lambda row: _context(row.pk))
     if resealed:
         raise_version()
     return resealed

@@ -6,8 +6,6 @@ import time
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
-from django.conf import settings
-
 from broker import crypto, limits
 from broker.errors import BrokerError
 from broker.keys.strict_json import NotStrictJson, read_object
@@ -53,17 +51,7 @@ def credential_of(target: Target) -> str:
 
 def reseal_credentials() -> int:
     """Let go of older master keys. Returns how many credentials were sealed anew; one that does not open is left."""
-    newest = next(iter(settings.BROKER_MASTER_KEYS))
-    resealed = 0
-    held = Target.objects.exclude(credential_sealed="").exclude(credential_sealed__startswith=f"{newest}.")
-    for target in held:
-        try:
-            plain = crypto.unseal(target.credential_sealed, context=_context(target))
-        except crypto.UnsealError:
-            continue
-        unchanged = Target.objects.filter(pk=target.pk, credential_sealed=target.credential_sealed)
-        resealed += unchanged.update(credential_sealed=crypto.seal(plain, context=_context(target)))
-    return resealed
+    return crypto.reseal(Target.objects.all(), "credential_sealed", context=_context)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from broker import limits
 from broker.actors import SYSTEM
 from broker.errors import BrokerError
 from broker.events.models import Event
+from broker.notify.secrets import secrets_of
+from broker.notify.services import create_subscription
 from broker.operations.configuration import apply_configuration, plan_configuration, read_configuration
 from broker.operations.export import export_configuration
 from broker.operations.plan_report import problem_lines
@@ -27,10 +29,12 @@ from broker.registry.registering.identity_providers import (
     retire_identity_provider,
 )
 from broker.registry.registering.openid_providers import refresh_due_discoveries
-from broker.registry.tasks import refresh_discoveries
+from broker.registry.tasks import refresh_discoveries, reseal_secrets
 from broker.registry.upstream_secrets import reseal_upstream_secrets, upstream_secret
 from broker.registry.values import BadValue
-from tests.factories import make_identity_provider, make_organisation
+from provisioning.outbound.credentials import credential_of
+from provisioning.outbound.registering import create_target
+from tests.factories import make_application, make_identity_provider, make_organisation
 from tests.fakes.fake_op import CLIENT_ID, CLIENT_SECRET, FakeOpenIDProvider, http, running
 from tests.flows.openid_stage import register
 
@@ -107,6 +111,32 @@ def test_secrets_move_to_the_newest_master_key_and_one_that_does_not_open_is_lef
     assert upstream_secret(row) == CLIENT_SECRET
     assert RegistryVersion.objects.get().number > version
     assert reseal_upstream_secrets() == 0
+
+
+def test_the_scheduler_lets_go_of_older_master_keys_for_every_room_that_keeps_secrets(fake_op, settings):
+    row = register(fake_op)
+    webhook, told = create_subscription(
+        "siem", actor=SYSTEM, owner="soc@acme.example", url="https://siem.acme.example/in", types=["person.*"]
+    )
+    target = create_target(
+        "accounts",
+        application=make_application(),
+        actor=SYSTEM,
+        owner="it@acme.example",
+        base_url="https://crm.acme.example/scim/v2",
+        credential="the-targets-own-bearer-token",
+        scope={"everyone": True},
+    )
+    settings.BROKER_MASTER_KEYS = {"k2": bytes(range(1, 33)), **django_settings.BROKER_MASTER_KEYS}
+    assert reseal_secrets() == 3
+    settings.BROKER_MASTER_KEYS = {"k2": bytes(range(1, 33))}
+    for one in (row, webhook, target):
+        one.refresh_from_db()
+    assert upstream_secret(row) == CLIENT_SECRET
+    assert secrets_of(webhook, now=timezone.now()) == [told]
+    assert credential_of(target) == "the-targets-own-bearer-token"
+    assert reseal_secrets.name in {one["task"] for one in django_settings.CELERY_BEAT_SCHEDULE.values()}
+    assert reseal_secrets() == 0
 
 
 BAD = {
