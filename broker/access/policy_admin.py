@@ -17,6 +17,7 @@ from broker.access.models import Policy, PolicySchema, PolicySet, PolicyVersion
 from broker.access.policy_form import PolicyForm, SchemaForm
 from broker.access.registering import discard, end_trial, try_version
 from broker.access.shadow import flips_of, report
+from broker.console_rows import MadeByPrograms
 from broker.errors import BrokerError
 from broker.http import operator_actor
 from broker.registry.party_admin import PartyAdmin
@@ -40,17 +41,11 @@ OFFERED: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 
-class LookingAdmin(ModelAdmin):
+class LookingAdmin(MadeByPrograms, ModelAdmin):
     """Rows that no form changes, each with a page of its own."""
 
     actions = None
     list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
-        return False
 
     def shown(self, request: HttpRequest, found: Model | None) -> Model:
         """The row, if it is there and this account may look. Raises Http404, PermissionDenied."""

@@ -17,6 +17,7 @@ from unfold.admin import ModelAdmin
 from broker.approvals.handlers import handler_of
 from broker.approvals.models import Approval
 from broker.approvals.services import approve, refuse, withdraw
+from broker.console_rows import MadeByPrograms
 from broker.errors import BrokerError
 from broker.http import operator_actor
 
@@ -51,7 +52,7 @@ class WaitingFilter(admin.SimpleListFilter):
 
 
 @admin.register(Approval)
-class ApprovalAdmin(ModelAdmin):
+class ApprovalAdmin(MadeByPrograms, ModelAdmin):
     """Questions to a second operator."""
 
     list_display = ("title", "kind", "requested_by", "requested_at", "state_shown", "decided_by", "expires_at")
@@ -113,12 +114,6 @@ class ApprovalAdmin(ModelAdmin):
             return again
         messages.success(request, f"{approval.title} is {DONE[decision]}.")
         return HttpResponseRedirect(reverse("admin:approvals_approval_changelist"))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Approval | None = None) -> bool:
-        return False
 
 
 def _compared(approval: Approval) -> list[dict[str, Any]]:

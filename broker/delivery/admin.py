@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
 from broker import limits
+from broker.console_rows import MadeByPrograms
 from broker.delivery.models import Attempt, Delivery, Lane
 from broker.delivery.progress import counts, standing
 from broker.delivery.services import pause_lane, resume_lane, retry, write_off
@@ -73,17 +74,11 @@ class KindFilter(admin.SimpleListFilter):
         return queryset.filter(kind=self.value()) if self.value() else queryset
 
 
-class _Watched(ModelAdmin):
+class _Watched(MadeByPrograms, ModelAdmin):
     """Rows that nobody adds, edits or deletes here: operators decide about them on their pages."""
 
     list_per_page = 50
     show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
     def page(self, request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
         """One of our pages within the console."""

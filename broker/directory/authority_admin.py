@@ -182,7 +182,7 @@ class AuthorityRuleAdmin(ReadOnlyAdmin):
             return "nobody was there to be checked"
         return f"checked {rule.checked}, changed {rule.changed}"
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
         return self.has_operate_permission(request)
 
     def get_urls(self) -> list[URLPattern]:

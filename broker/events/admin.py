@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
+from broker.console_rows import ReadOnly
 from broker.events.catalogue import CATALOGUE
 from broker.events.models import Event, Seal
 from broker.refusals import CATALOGUE as REFUSALS
@@ -37,21 +38,12 @@ TRACE_ID_LENGTH = 10
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(ReadOnly, ModelAdmin):
     """Rows that the console shows and nobody edits."""
 
     list_per_page = 50
     # A book of millions is not counted for each page.
     show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
 
 class TypeFilter(admin.SimpleListFilter):

@@ -3,18 +3,19 @@
 from typing import ClassVar
 
 from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 
+from broker.console_rows import ReadOnly
 from broker.http import operator_actor
 from broker.keys import services
 from broker.keys.models import SigningKey
 
 
 @admin.register(SigningKey)
-class SigningKeyAdmin(ModelAdmin):
+class SigningKeyAdmin(ReadOnly, ModelAdmin):
     """Keys by use; the services alone make and move them."""
 
     list_display = ("kid", "use", "algorithm", "state", "activates_at", "retired_at", "gone_at")
@@ -48,12 +49,3 @@ class SigningKeyAdmin(ModelAdmin):
     def has_announce_permission(self, request: HttpRequest) -> bool:
         """Whether this operator may announce a key."""
         return bool(request.user.has_perm("keys.announce_signingkey"))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False

@@ -17,6 +17,7 @@ from unfold.admin import ModelAdmin
 
 from broker import limits
 from broker.approvals.services import pending_of
+from broker.console_rows import MadeByPrograms
 from broker.errors import BrokerError
 from broker.http import operator_actor
 from broker.registry.flow_form import FlowForm
@@ -64,7 +65,7 @@ class StandingFilter(admin.SimpleListFilter):
         return queryset
 
 
-class FlowAdmin(ModelAdmin):
+class FlowAdmin(MadeByPrograms, ModelAdmin):
     """The register. Nothing is edited in place: what an operator says of a flow is a proposal first."""
 
     list_display = (
@@ -195,12 +196,6 @@ class FlowAdmin(ModelAdmin):
             messages.success(request, "It has ended: no token is issued by it from now on.")
             return HttpResponseRedirect(_address(flow))
         return self._page(request, flow, "flow_end.html", title="End a flow")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def _get(self, flow_id: int | str, request: HttpRequest | None = None) -> Flow:
         """The flow; with `request`, whose operator must be allowed to change flows."""

@@ -12,6 +12,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 
 from broker import limits
+from broker.console_rows import ReadOnly
 from broker.delivery.models import Delivery
 from broker.http import operator_actor
 from broker.sessions.models import Participant, Session
@@ -80,7 +81,7 @@ def _as_told(row: Delivery) -> tuple[str, str]:
 
 
 @admin.register(Session)
-class SessionAdmin(ModelAdmin):
+class SessionAdmin(ReadOnly, ModelAdmin):
     """Who is signed on, through whom, since when. The cookie's hash is not among the fields."""
 
     list_display = (
@@ -130,12 +131,3 @@ class SessionAdmin(ModelAdmin):
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Whether this account may do more than look."""
         return bool(request.user.has_perm("sso_sessions.change_session"))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

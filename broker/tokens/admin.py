@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from broker.console_rows import ReadOnly
 from broker.directory.models import Person
 from broker.http import operator_actor
 from broker.registry.models import Client
@@ -23,7 +24,7 @@ show_holdings_of(Person)
 
 
 @admin.register(Grant)
-class GrantAdmin(ModelAdmin):
+class GrantAdmin(ReadOnly, ModelAdmin):
     """What was given to whom, and until when."""
 
     list_display = (
@@ -92,15 +93,6 @@ class GrantAdmin(ModelAdmin):
         children = grant.children.select_related("client").order_by("-created_at")[:CHILDREN_SHOWN]
         rows = ((reverse("admin:tokens_grant_change", args=[one.pk]), one.client.client_id, one.pk) for one in children)
         return format_html_join("", '<p><a href="{}">{} {}</a></p>', rows) or "nothing"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Grant | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Grant | None = None) -> bool:
-        return False
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("tokens.change_grant"))

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import TextFilter
 
+from broker.console_rows import ReadOnly
 from broker.events.catalogue import TRACE_READ
 from broker.events.services import record
 from broker.http import operator_actor
@@ -52,7 +53,7 @@ class ApplicationFilter(ExactFilter):
 
 
 @admin.register(Trace)
-class TraceAdmin(ModelAdmin):
+class TraceAdmin(ReadOnly, ModelAdmin):
     """Traces, read only."""
 
     list_display = ("id", "started_at", "outcome_shown", "code", "connection", "application")
@@ -105,15 +106,6 @@ class TraceAdmin(ModelAdmin):
             "refusal": REFUSALS.get(trace.code),
         }
         return TemplateResponse(request, "admin/traces/trace.html", context)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Trace | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Trace | None = None) -> bool:
-        return False
 
 
 def _group(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,22 +10,17 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from broker.console_rows import MadeByPrograms
 from broker.errors import BrokerError
 from broker.http import operator_actor
 from provisioning.batch.models import FileSource, Import
 from provisioning.batch.release import ask_for_release
 
 
-class ReadOnly(ModelAdmin):
+class _Shown(MadeByPrograms, ModelAdmin):
     """Rows that files and configuration write, and the console shows."""
 
     list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return False
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -37,7 +32,7 @@ class ReadOnly(ModelAdmin):
 
 
 @admin.register(FileSource)
-class FileSourceAdmin(ReadOnly):
+class FileSourceAdmin(_Shown):
     """The systems that send files; they come by configuration."""
 
     nothing_here = "No file source yet. They come by configuration: manage.py apply."
@@ -55,7 +50,7 @@ class FileSourceAdmin(ReadOnly):
 
 
 @admin.register(Import)
-class ImportAdmin(ReadOnly):
+class ImportAdmin(_Shown):
     """Each file with its counts. A held one asks a second operator from here."""
 
     nothing_here = "No file yet: manage.py import_people FILE.csv --source SOURCE"

@@ -13,6 +13,7 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action
 
+from broker.console_rows import ReadOnly
 from broker.events.catalogue import SCIM_JOURNAL_READ
 from broker.events.services import record
 from broker.http import operator_actor
@@ -60,19 +61,6 @@ class SourceForm(PartyForm):
             slug = self.cleaned_data["slug"]
             return sources.create_source(slug, organisation=organisation, actor=self.actor, **fields)
         return sources.change_source(self.row(), actor=self.actor, **fields)
-
-
-class ReadOnly:
-    """Rows that requests write, and the console shows."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class TokenInline(ReadOnly, TabularInline):

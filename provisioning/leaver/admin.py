@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
+from broker.console_rows import MadeByPrograms
 from broker.errors import BrokerError
 from broker.events.models import Event, Seal
 from broker.http import operator_actor
@@ -50,7 +51,7 @@ class RedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Case)
-class CaseAdmin(ModelAdmin):
+class CaseAdmin(MadeByPrograms, ModelAdmin):
     """Cases, the newest first. Nothing of a case is edited: an operator names owners, or takes responsibility."""
 
     nothing_here = "Nobody has left yet. A case opens by itself when a person's account is closed."
@@ -61,12 +62,6 @@ class CaseAdmin(ModelAdmin):
     list_per_page = 50
     show_full_result_count = False
     actions = None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Case | None = None) -> bool:
-        return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Case]:
         late = Count("items", filter=Q(items__state=Item.State.OPEN, items__late_at__isnull=False))

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 
+from broker.console_rows import ReadOnly
 from broker.delivery.models import Lane
 from broker.http import operator_actor
 from broker.registry.party_admin import LiveFilter, PartyAdmin
@@ -207,7 +208,7 @@ class TargetAdmin(PartyAdmin):
         return TemplateResponse(request, template, {**self.admin_site.each_context(request), **page})
 
 
-class _ReadOnly(ModelAdmin):
+class _ReadOnly(ReadOnly, ModelAdmin):
     """What deliveries write, and the console shows."""
 
     actions = None
@@ -216,15 +217,6 @@ class _ReadOnly(ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return tuple(str(name) for name in self.fields or ())
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def _deliveries(self, lane: str, subject: str) -> SafeString:
         address = reverse("admin:delivery_delivery_changelist")

@@ -3,11 +3,11 @@
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
 from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
+from broker.console_rows import MadeByPrograms
 from broker.errors import BrokerError
 
 
@@ -21,18 +21,12 @@ def count_words(counts: dict[str, int]) -> str:
     return ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in sorted(counts.items())) or "nothing"
 
 
-class ReadOnlyAdmin(ModelAdmin):
+class ReadOnlyAdmin(MadeByPrograms, ModelAdmin):
     """Rows that programs write; operators look at them and decide on their pages."""
 
     list_per_page = 50
     show_full_result_count = False
     actions = None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 - Django's signature
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002 - likewise
-        return False
 
     def found(self, request: HttpRequest, object_id: str) -> Any:
         """The row, for an operator who may see it."""
