@@ -102,7 +102,7 @@ class ScimSourceAdmin(PartyAdmin):
         token = issue_token(source, actor=operator_actor(request)) if request.method == "POST" else ""
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Issue a token"}
         back = self.address("change", source.pk)
-        page = {**context, "source": source, "token": token, "back": back}
+        page = {**context, "source": source, "secret": token, "back": back}
         return TemplateResponse(request, "admin/inbound/token.html", page)
 
 
