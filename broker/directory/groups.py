@@ -21,6 +21,7 @@ from broker.directory.sources import Source, SourceKind
 from broker.errors import BrokerError
 from broker.events import catalogue
 from broker.events.services import record
+from broker.parts import in_parts
 from broker.registry.cache import raise_version
 
 ROWS_PER_STATEMENT = 5_000
@@ -147,7 +148,7 @@ def _change(
 ) -> Members:
     """Write the memberships and their events. The group's row is held."""
     now = timezone.now()
-    for part in parts(removed, ROWS_PER_STATEMENT):
+    for part in in_parts(removed, ROWS_PER_STATEMENT):
         Membership.objects.filter(group=group, person__in=part).delete()
     if added:
         Membership.objects.bulk_create(
@@ -172,7 +173,7 @@ def _change(
 
 def _tell_people(group: Group, people: Sequence[UUID], *, actor: Actor) -> None:
     """One event for each part of those whose groups changed."""
-    for part in parts(people, limits.DIRECTORY_CHUNK):
+    for part in in_parts(people, limits.DIRECTORY_CHUNK):
         record(
             catalogue.PERSON_CHANGED,
             actor=actor,
@@ -199,7 +200,7 @@ def _members(group: Group) -> list[UUID]:
 def _present(group: Group, people: Sequence[UUID]) -> set[UUID]:
     """Those of them who are in the group."""
     found: set[UUID] = set()
-    for part in parts(people, ROWS_PER_STATEMENT):
+    for part in in_parts(people, ROWS_PER_STATEMENT):
         rows = Membership.objects.filter(group=group, person__in=part).order_by()
         found.update(rows.values_list("person_id", flat=True))
     return found
@@ -208,14 +209,9 @@ def _present(group: Group, people: Sequence[UUID]) -> set[UUID]:
 def _known(people: Sequence[UUID]) -> tuple[list[UUID], list[UUID]]:
     """Those who are recorded, and those who are not."""
     found: set[UUID] = set()
-    for part in parts(people, ROWS_PER_STATEMENT):
+    for part in in_parts(people, ROWS_PER_STATEMENT):
         found.update(Person.objects.filter(pk__in=part).order_by().values_list("pk", flat=True))
     return [one for one in people if one in found], [one for one in people if one not in found]
-
-
-def parts(items: Sequence[Item], size: int) -> Iterable[Sequence[Item]]:
-    """The items in parts of at most `size`."""
-    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _check_name(name: str) -> None:

@@ -1,17 +1,16 @@
 """What a file would change, before anything is written."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from broker import limits
 from broker.directory.models import Person
+from broker.parts import in_parts
 from provisioning.batch.models import Entry, FileSource
 from provisioning.batch.reading import PeopleFile, Reject, Row
 
 SAMPLES = 10
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -40,7 +39,7 @@ def plan_import(source: FileSource, file: PeopleFile) -> ImportPlan:
     """Compare the file with what its source said before. Writes nothing."""
     plan = ImportPlan()
     named: set[int] = set()
-    for chunk in chunks(file.read(), limits.IMPORT_CHUNK):
+    for chunk in in_parts(file.read(), limits.IMPORT_CHUNK):
         plan.rows += len(chunk)
         plan.rejects += [row for row in chunk if isinstance(row, Reject)]
         _compare(plan, source, [row for row in chunk if isinstance(row, Row)], named)
@@ -60,13 +59,6 @@ def is_held(missing: int, *, told: int, unreadable: int) -> bool:
         return False
     is_many = missing > limits.IMPORT_MISSING_COUNT or missing > max(1, told * limits.IMPORT_MISSING_SHARE)
     return is_many or unreadable > 0
-
-
-def chunks(rows: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of at most `size`."""
-    iterator = iter(rows)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
 
 
 def _compare(plan: ImportPlan, source: FileSource, rows: Sequence[Row], named: set[int]) -> None:

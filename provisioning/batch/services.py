@@ -17,8 +17,9 @@ from broker.directory.sources import Source, SourceKind
 from broker.errors import BrokerError
 from broker.events import catalogue
 from broker.events.services import record
+from broker.parts import in_parts
 from provisioning.batch.models import Entry, FileSource, Import
-from provisioning.batch.planning import chunks, is_held
+from provisioning.batch.planning import is_held
 from provisioning.batch.reading import PeopleFile, Reject, Row
 
 KIND = "import"
@@ -43,7 +44,7 @@ def apply_import(
     run = _begin(source, file, actor=actor)
     if run.state != Import.State.APPLYING:
         return run
-    for chunk in chunks(file.read(after=run.position), limits.IMPORT_CHUNK):
+    for chunk in in_parts(file.read(after=run.position), limits.IMPORT_CHUNK):
         for reject in _apply_chunk(run, chunk, actor=actor):
             on_reject(reject)
         on_progress(run)
@@ -90,10 +91,8 @@ def _begin(source: FileSource, file: PeopleFile, *, actor: Actor) -> Import:
     same = unfinished.filter(digest=file.digest).first()
     if same is not None:
         return same
-    other = unfinished.first()
-    if other is not None:
-        # An older file must not go on after a newer one.
-        unfinished.update(state=Import.State.REFUSED, ended_at=timezone.now())
+    # An older file must not go on after a newer one.
+    unfinished.update(state=Import.State.REFUSED, ended_at=timezone.now())
     return Import.objects.create(
         source=source,
         file_name=file.path.name[:255],

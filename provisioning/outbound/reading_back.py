@@ -8,7 +8,6 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from broker import limits
 from broker.directory.models import Person
 from provisioning.outbound.columns import write_columns
 from provisioning.outbound.connectors.base import Connector, Look, RemoteUser, TargetError
@@ -17,6 +16,7 @@ from provisioning.outbound.crew import Ask, Crew
 from provisioning.outbound.mapping import digest, project
 from provisioning.outbound.models import RemoteAccount, Target
 from provisioning.outbound.pace import pace_of
+from provisioning.outbound.services import chunks
 from provisioning.outbound.taking import is_taken
 from provisioning.outbound.wanted import Wanted, wanted_accounts
 from provisioning.outbound.writing import GONE_STATES
@@ -62,9 +62,8 @@ def _readings(target: Target, person_ids: Sequence[UUID]) -> list[_Reading]:
     held = {account.person_id: account for account in target.accounts.filter(person__in=person_ids)}
     now = timezone.now()
     found: list[_Reading] = []
-    ids = list(dict.fromkeys(person_ids))
-    for start in range(0, len(ids), limits.TARGET_CHUNK):
-        people = list(Person.objects.filter(pk__in=ids[start : start + limits.TARGET_CHUNK]))
+    for ids in chunks(person_ids):
+        people = list(Person.objects.filter(pk__in=ids))
         for person_id, wanted in wanted_accounts(target, people).items():
             account = held.get(person_id) or RemoteAccount(
                 target=target,

@@ -5,7 +5,6 @@ What is sent is computed when it is sent, so a row says only whose account or wh
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import islice
 from uuid import UUID
 
 from django.db import transaction
@@ -18,6 +17,7 @@ from broker.delivery.enqueueing import NewDelivery, enqueue
 from broker.delivery.models import Priority
 from broker.directory.models import Group, Person
 from broker.events.models import Event
+from broker.parts import in_parts
 from provisioning.outbound.columns import write_columns
 from provisioning.outbound.models import RemoteAccount, RemoteGroup, Target
 from provisioning.outbound.scope import group_condition
@@ -181,9 +181,7 @@ def assign_wanted(account: RemoteAccount, wanted: Wanted, *, now: datetime) -> b
 
 def chunks(ids: Iterable[UUID]) -> Iterable[list[UUID]]:
     """In parts that one statement takes, each id once."""
-    left = iter(dict.fromkeys(ids))
-    while chunk := list(islice(left, limits.TARGET_CHUNK)):
-        yield chunk
+    return in_parts(dict.fromkeys(ids), limits.TARGET_CHUNK)
 
 
 def refresh_accounts(target: Target, person_ids: Sequence[UUID]) -> list[tuple[RemoteAccount, bool]]:

@@ -10,7 +10,7 @@ from broker.access.declaring import change_schema
 from broker.access.models import PolicyVersion
 from broker.approvals.services import approve
 from tests.broker.access.house import ADA, BOB, ask, draft, settle
-from tests.broker.access.test_policies_config import run
+from tests.configured import run
 
 pytestmark = pytest.mark.django_db
 

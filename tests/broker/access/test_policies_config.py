@@ -10,6 +10,7 @@ from broker.access.models import Policy, PolicyVersion
 from broker.approvals.models import Approval
 from broker.approvals.services import approve
 from tests.broker.access.house import BOB, in_force, permits, reread
+from tests.configured import run
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("settled")]
 
@@ -22,18 +23,6 @@ WRITE = 'permit(principal, action == Action::"write", resource is record);\n'
 def folder(tmp_path):
     (tmp_path / "read.cedar").write_text(READ)
     return tmp_path
-
-
-def run(command, folder, text, *options):
-    """Exit code, output, problems."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    file = folder / "company.yaml"
-    file.write_text(text)
-    try:
-        call_command(command, str(file), *options, stdout=out, stderr=err)
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    return code, out.getvalue(), err.getvalue()
 
 
 READING = "policies:\n  - {slug: reading, file: read.cedar}\n"

@@ -12,6 +12,7 @@ from django.utils import timezone
 from broker.directory.models import AuthorityRule
 from broker.directory.tasks import tend_authority
 from tests.broker.directory.sources import HR, LOGIN, fresh, say
+from tests.configured import run
 from tests.factories import make_identity_provider, make_person
 
 pytestmark = pytest.mark.django_db
@@ -24,18 +25,6 @@ def torn():
     say(HR, person, title="Engineer")
     say(LOGIN, person, title="Wizard")
     return person
-
-
-def run(command, folder, text, *options):
-    """Exit code, output, problems."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    file = folder / "company.yaml"
-    file.write_text(text)
-    try:
-        call_command(command, str(file), *options, stdout=out, stderr=err)
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    return code, out.getvalue(), err.getvalue()
 
 
 def test_a_plan_says_whom_it_would_meet_and_writes_nothing(tmp_path, torn):
