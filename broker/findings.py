@@ -1,9 +1,12 @@
 """What a look at the installation found: the one shape of health checks and of the doctor."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 Level = Literal["ok", "warning", "fault"]
+NAMED_MAX = 10
+"""Names that one sentence lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +20,10 @@ class Finding:
     level: Level
     text: str
     remedy: str = ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first of the names, for a sentence, and how many more there are; empty when there are none."""
+    found = list(names)
+    more = f" and {len(found) - NAMED_MAX} more" if len(found) > NAMED_MAX else ""
+    return ", ".join(found[:NAMED_MAX]) + more

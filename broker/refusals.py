@@ -1720,9 +1720,9 @@ CATALOGUE: tuple[Refusal, ...] = (
     Refusal("leaver.over", 409, "This case is over: the person returned.", _OPS, "Look at the person's newest case."),
 )
 
-_BY_CODE = {refusal.code: refusal for refusal in CATALOGUE}
+BY_CODE = {refusal.code: refusal for refusal in CATALOGUE}
 
 
 def find_refusal(code: str) -> Refusal:
     """The row of `code`. Raises KeyError for a code that is not in the catalogue: that is our own fault."""
-    return _BY_CODE[code]
+    return BY_CODE[code]

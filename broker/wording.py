@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 _UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _JSON_KINDS: dict[type, str] = {
     str: "a text",
     bool: "true or false",
@@ -48,3 +49,8 @@ def _duration(value: timedelta) -> str:
         if count:
             parts.append(f"{count} {name}{'' if count == 1 else 's'}")
     return ("minus " if value < timedelta(0) else "") + (" ".join(parts) or "0 seconds")
+
+
+def as_cell(text: str) -> str:
+    """A text for a spreadsheet, which would compute what begins like a formula: names and values come from outside."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

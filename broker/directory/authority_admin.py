@@ -19,9 +19,8 @@ from broker.directory.provenance import TAKEN
 from broker.directory.rules import Simulation, schedule_rule, simulate_rule, withdraw_rule
 from broker.errors import BrokerError
 from broker.http import operator_actor
-from broker.refusals import CATALOGUE
+from broker.refusals import BY_CODE
 
-REFUSALS = {refusal.code: refusal for refusal in CATALOGUE}
 OVER = (Conflict.State.ENDED,)
 
 
@@ -90,7 +89,7 @@ class ConflictAdmin(ReadOnlyAdmin):
             original=conflict,
             conflict=conflict,
             explained=with_addresses([explain_value(conflict.person, conflict.attribute)]),
-            meaning=REFUSALS.get(conflict.code),
+            meaning=BY_CODE.get(conflict.code),
             form=form,
             is_over=is_over,
             may_keep=may_decide,

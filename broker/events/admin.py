@@ -17,6 +17,7 @@ from broker.console_rows import ReadOnly
 from broker.events.catalogue import CATALOGUE
 from broker.events.models import Event, Seal
 from broker.refusals import CATALOGUE as REFUSALS
+from broker.wording import as_cell
 
 EXPORTED = (
     "id",
@@ -35,7 +36,6 @@ EXPORTED = (
     "details",
 )
 TRACE_ID_LENGTH = 10
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class ReadOnlyAdmin(ReadOnly, ModelAdmin):
@@ -174,17 +174,11 @@ def _csv_lines(queryset: QuerySet[Event]) -> Iterator[str]:
     writer.writerow(EXPORTED)
     for row in _rows(queryset):
         details = json.dumps(row["details"], ensure_ascii=False, sort_keys=True)
-        writer.writerow([_cell(value) for value in (row | {"details": details}).values()])
+        writer.writerow([as_cell(str(value)) for value in (row | {"details": details}).values()])
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
     yield buffer.getvalue()
-
-
-def _cell(value: object) -> str:
-    # A spreadsheet computes what begins like a formula, and values in events can come from outside.
-    text = str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def _download(lines: Iterator[str], *, content_type: str, name: str) -> StreamingHttpResponse:

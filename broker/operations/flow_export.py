@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, fields
 
 from broker.registry.flow_report import ClientLine, CredentialLine, FlowLine
+from broker.wording import as_cell
 
 CLIENT_COLUMNS = ("client_id", "application", "owner", "kind", "enabled", "enforcement", "authentication")
 FLOW_COLUMNS = tuple(field.name for field in fields(FlowLine) if field.name != "marks")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def register_json(clients: Iterable[ClientLine]) -> str:
@@ -47,4 +47,4 @@ def _cell(value: object) -> str:
     if isinstance(value, tuple):
         value = " ".join(value)
     text = ("no", "yes")[value] if isinstance(value, bool) else str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    return as_cell(text)

@@ -1,6 +1,5 @@
 """What the doctor looks at among the parties: what is missing, what ends soon, what ended."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from broker import limits
-from broker.findings import Finding
+from broker.findings import Finding, listed
 from broker.registry.credentials import due_credentials
 from broker.registry.models import Application, Client, ClientSecret, Flow, IdentityProvider
 from broker.registry.registering.clients import check_means
@@ -22,8 +21,6 @@ _LACKS_METADATA = Q(protocol=IdentityProvider.Protocol.SAML) & (Q(metadata="") |
 _LACKS_REGISTRATION = Q(protocol=IdentityProvider.Protocol.OIDC) & (
     Q(discovery={}) | Q(client_id="") | Q(authentication__in=BY_SECRET, client_secret_sealed="")
 )
-NAMED_MAX = 10
-"""Parties that one finding names; of more it says how many."""
 
 
 def check_parties() -> list[Finding]:
@@ -98,9 +95,9 @@ def _check_certificates(now: datetime) -> Finding:
     ending = sorted(slug for slug, end in ends.items() if now < end < now + CERTIFICATE_WARNING)
     remedy = "Ask for their new metadata and run manage.py apply"
     if ended:
-        return Finding(name, "warning", f"the last certificate has expired of: {_listed(ended)}", remedy)
+        return Finding(name, "warning", f"the last certificate has expired of: {listed(ended)}", remedy)
     if ending:
-        text = f"the last certificate ends within {CERTIFICATE_WARNING.days} days of: {_listed(ending)}"
+        text = f"the last certificate ends within {CERTIFICATE_WARNING.days} days of: {listed(ending)}"
         return Finding(name, "warning", text, remedy)
     return Finding(name, "ok", f"{len(ends)} identity providers have one that lasts {CERTIFICATE_WARNING.days} days")
 
@@ -128,7 +125,7 @@ def _check_owners() -> Finding:
         *clients.filter(owner="").values_list("client_id", flat=True),
     ]
     if ownerless:
-        return Finding(name, "warning", f"nobody owns: {_listed(ownerless)}", "Name an owner for each")
+        return Finding(name, "warning", f"nobody owns: {listed(ownerless)}", "Name an owner for each")
     return Finding(name, "ok", f"{applications.count()} applications and {clients.count()} clients have an owner")
 
 
@@ -153,7 +150,7 @@ def _check_credentials(now: datetime) -> Finding:
     clients = Client.objects.filter(retired_at=None, enabled=True).prefetch_related("secrets").order_by("client_id")
     keyless = [client.client_id for client in clients if _lacks_means(client)]
     if keyless:
-        text = f"clients that have nothing to authenticate with: {_listed(keyless)}"
+        text = f"clients that have nothing to authenticate with: {listed(keyless)}"
         return Finding(name, "warning", text, "Register their keys, certificates or workloads and run manage.py apply")
     by_tls = (Client.Authentication.TLS_CLIENT_AUTH, Client.Authentication.SELF_SIGNED_TLS_CLIENT_AUTH)
     certified = _named(clients.filter(authentication__in=by_tls), "client_id")
@@ -164,7 +161,7 @@ def _check_credentials(now: datetime) -> Finding:
     due = due_credentials(clients, now=now)
     ending = sorted({client.client_id for client, one in due if one.is_live and one.due_at and one.due_at <= soon})
     if ending:
-        text = f"credentials end within {max(limits.CREDENTIAL_EXPIRY_NOTICES)} days, of: {_listed(ending)}"
+        text = f"credentials end within {max(limits.CREDENTIAL_EXPIRY_NOTICES)} days, of: {listed(ending)}"
         return Finding(name, "warning", text, "Rotate them (manage.py rotate_secret, or a new certificate)")
     return Finding(name, "ok", f"{len(clients)} enabled clients, no credential of which ends soon")
 
@@ -197,10 +194,4 @@ def _check_flows(now: datetime) -> Finding:
 
 def _named(rows: QuerySet[Any], field: str) -> str:
     """The rows by `field`, for a sentence; empty when there are none."""
-    return _listed(rows.order_by(field).values_list(field, flat=True).distinct())
-
-
-def _listed(names: Iterable[str]) -> str:
-    found = list(names)
-    more = f" and {len(found) - NAMED_MAX} more" if len(found) > NAMED_MAX else ""
-    return ", ".join(found[:NAMED_MAX]) + more
+    return listed(rows.order_by(field).values_list(field, flat=True).distinct())

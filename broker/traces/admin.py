@@ -18,11 +18,10 @@ from broker.console_rows import ReadOnly
 from broker.events.catalogue import TRACE_READ
 from broker.events.services import record
 from broker.http import operator_actor
-from broker.refusals import CATALOGUE
+from broker.refusals import BY_CODE
 from broker.traces.models import Trace
 from broker.traces.services import ALPHABET, ID_LENGTH, read_trace
 
-REFUSALS = {refusal.code: refusal for refusal in CATALOGUE}
 STYLES: dict[str, str] = {Trace.Outcome.REFUSED: "cs-bad", Trace.Outcome.SUCCEEDED: "cs-good"}
 # What people write for the letters that the alphabet avoids.
 MISREAD = str.maketrans({"O": "0", "I": "1", "L": "1"})
@@ -103,7 +102,7 @@ class TraceAdmin(ReadOnly, ModelAdmin):
             "original": trace,
             "trace": trace,
             "hops": [{**hop, "groups": _group(hop["entries"])} for hop in read_trace(trace.pk)],
-            "refusal": REFUSALS.get(trace.code),
+            "refusal": BY_CODE.get(trace.code),
         }
         return TemplateResponse(request, "admin/traces/trace.html", context)
 

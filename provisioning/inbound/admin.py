@@ -17,7 +17,7 @@ from broker.console_rows import ReadOnly
 from broker.events.catalogue import SCIM_JOURNAL_READ
 from broker.events.services import record
 from broker.http import operator_actor
-from broker.refusals import CATALOGUE
+from broker.refusals import BY_CODE
 from broker.registry.forms import LinesField, PartyForm
 from broker.registry.party_admin import LiveFilter, PartyAdmin
 from provisioning.inbound import sources
@@ -25,7 +25,6 @@ from provisioning.inbound.journal import APPLIED, CONFLICT, KEPT, read_sealed
 from provisioning.inbound.models import JournalEntry, PendingMember, ScimSource, SourceToken
 from provisioning.inbound.tokens import issue_token
 
-REFUSALS = {refusal.code: refusal for refusal in CATALOGUE}
 STYLES = {APPLIED: "cs-good", CONFLICT: "cs-bad", KEPT: "cs-warn"}
 WORDS = {KEPT: "kept, another source's word counts", CONFLICT: "kept, in conflict with another source"}
 
@@ -164,7 +163,7 @@ class JournalAdmin(ReadOnly, ModelAdmin):
             "sent": _pretty(sealed.get("sent", "")),
             "cut": sealed.get("cut"),
             "detail": sealed.get("detail", ""),
-            "refusal": REFUSALS.get(entry.code),
+            "refusal": BY_CODE.get(entry.code),
             "person": _person_address(entry),
         }
         return TemplateResponse(request, "admin/inbound/entry.html", context)

@@ -5,14 +5,13 @@ from datetime import datetime, timedelta
 from django.db.models import Count
 from django.utils import timezone
 
-from broker.findings import Finding
+from broker.findings import NAMED_MAX, Finding, listed
 from provisioning.inbound.models import JournalEntry, PendingMember, ScimSource, SourceToken
 
 NAME = "sources of people"
 ENDS_SOON = timedelta(days=14)
 SILENCE = timedelta(days=2)
 WAITS = timedelta(days=2)
-NAMED_MAX = 10
 
 
 def check_sources() -> list[Finding]:
@@ -37,11 +36,11 @@ def _check_tokens(live: list[ScimSource], now: datetime) -> list[Finding]:
     found = []
     mute = [one.slug for one in live if one.pk not in ends]
     if mute:
-        text = f"without a live token: {_named(mute)}"
+        text = f"without a live token: {listed(mute)}"
         found.append(Finding(NAME, "warning", text, "Run manage.py issue_scim_token SOURCE, or disable the source."))
     soon = [one.slug for one in live if one.pk in ends and ends[one.pk] - now < ENDS_SOON]
     if soon:
-        text = f"whose last token ends within {ENDS_SOON.days} days: {_named(soon)}"
+        text = f"whose last token ends within {ENDS_SOON.days} days: {listed(soon)}"
         found.append(Finding(NAME, "warning", text, "Run manage.py issue_scim_token SOURCE and hand the token over."))
     return found
 
@@ -51,7 +50,7 @@ def _check_silence(live: list[ScimSource], now: datetime) -> list[Finding]:
     silent = [one.slug for one in live if one.pk not in heard and one.created_at < now - SILENCE]
     if not silent:
         return []
-    text = f"not heard of for {SILENCE.days} days: {_named(silent)}"
+    text = f"not heard of for {SILENCE.days} days: {listed(silent)}"
     return [Finding(NAME, "warning", text, "Ask the source's owner whether it still provisions.")]
 
 
@@ -75,10 +74,5 @@ def _check_waiting(now: datetime) -> list[Finding]:
     rows = [f"{slug} ({number})" for slug, number in waiting.annotate(number=Count("pk")).order_by("source__slug")]
     if not rows:
         return []
-    text = f"members of groups who wait for a person for over {WAITS.days} days: {_named(rows)}"
+    text = f"members of groups who wait for a person for over {WAITS.days} days: {listed(rows)}"
     return [Finding(NAME, "warning", text, "Assign these people in the source, or take them out of the group there.")]
-
-
-def _named(names: list[str]) -> str:
-    more = len(names) - NAMED_MAX
-    return ", ".join(names[:NAMED_MAX]) + (f" and {more} more" if more > 0 else "")

@@ -6,8 +6,6 @@ in use and its successor. What a process remembers of a token is forgotten when 
 
 import re
 import secrets
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -22,6 +20,7 @@ from broker.events import catalogue
 from broker.events.services import record
 from broker.registry.cache import parties, raise_version
 from broker.registry.values import BadValue
+from broker.seldom import Seldom
 from provisioning.inbound.models import ScimSource, SourceToken
 
 log = structlog.get_logger(__name__)
@@ -29,7 +28,6 @@ PURPOSE = "scim-token"
 PREFIX = "cst_"
 TOKEN_BYTES = 32
 LIVE_TOKENS = 2
-SOURCES_REMEMBERED = 10_000
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)
 
 
@@ -154,33 +152,15 @@ def _store(source: ScimSource, value: str, *, actor: Actor, overlap: timedelta, 
     )
 
 
-class TokenUse:
-    """When this process last wrote down that a token was used."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._touched: OrderedDict[int, datetime] = OrderedDict()
-
-    def touch(self, token: int, *, address: str, now: datetime) -> None:
-        """Write the use, at most once in the interval (`broker.limits`). One that cannot be written refuses nobody."""
-        with self._lock:
-            touched = self._touched.get(token)
-            if touched is not None and now - touched < limits.SCIM_TOKEN_TOUCH_INTERVAL:
-                return
-            self._touched[token] = now
-            self._touched.move_to_end(token)
-            if len(self._touched) > SOURCES_REMEMBERED:
-                self._touched.popitem(last=False)
-        try:
-            with transaction.atomic():
-                SourceToken.objects.filter(pk=token).update(last_used_at=now, last_used_from=address)
-        except DatabaseError as error:
-            log.warning("use of a token not written", token=token, error=type(error).__name__)
-
-    def forget(self) -> None:
-        """Forget what was written, as a new process would."""
-        with self._lock:
-            self._touched.clear()
+uses = Seldom()
 
 
-uses = TokenUse()
+def note_use(token: int, *, address: str, now: datetime) -> None:
+    """Write the use, at most once in the interval (`broker.limits`). One that cannot be written refuses nobody."""
+    if not uses.is_due(token, interval=limits.SCIM_TOKEN_TOUCH_INTERVAL, now=now):
+        return
+    try:
+        with transaction.atomic():
+            SourceToken.objects.filter(pk=token).update(last_used_at=now, last_used_from=address)
+    except DatabaseError as error:
+        log.warning("use of a token not written", token=token, error=type(error).__name__)

@@ -30,7 +30,7 @@ from provisioning.inbound.desk import UNKNOWN_HEADER, Desk, as_json
 from provisioning.inbound.errors import Told, told
 from provisioning.inbound.filters import as_identifier, check_length
 from provisioning.inbound.journal import IGNORED, READS, Asked, Journal
-from provisioning.inbound.tokens import find_caller, uses
+from provisioning.inbound.tokens import find_caller, note_use
 
 log = structlog.get_logger(__name__)
 BASE = "/scim/v2"
@@ -59,7 +59,7 @@ def scim(request: HttpRequest, path: str = "") -> HttpResponse:
         response = _refused(told(BrokerError("scim.too_many", expected=error.expected)), actor.trace_id)
         response["Retry-After"] = str(max(1, error.left.resets_in))
         return _headed(response, error.left.headers())
-    uses.touch(caller.token, address=actor.address, now=timezone.now())
+    note_use(caller.token, address=actor.address, now=timezone.now())
     journal = Journal(caller.source, actor=actor, token=caller.token)
     journal.begin(_asked(request, path, None))
     try:

@@ -31,13 +31,14 @@ from provisioning.outbound.connectors.scim import connector_for
 from provisioning.outbound.crew import Ask, Crew, Ended
 from provisioning.outbound.grouping import GroupDone, GroupJob, GroupWriter
 from provisioning.outbound.models import RemoteAccount, RemoteGroup, Target
+from provisioning.outbound.models.remote import GONE_STATES
 from provisioning.outbound.outcomes import outcome_of
 from provisioning.outbound.pace import pace_of
 from provisioning.outbound.probing import probe
 from provisioning.outbound.services import KIND, SWITCHED_OFF, assign_wanted, refresh_groups
 from provisioning.outbound.taking import is_taken
 from provisioning.outbound.wanted import wanted_accounts
-from provisioning.outbound.writing import GONE_STATES, Done, Job, Writer
+from provisioning.outbound.writing import Done, Job, Writer
 
 log = structlog.get_logger(__name__)
 State = RemoteAccount.State

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 
 from broker.delivery.models import Lane
-from broker.findings import Finding
+from broker.findings import Finding, listed
 from provisioning.outbound.connectors.base import Capabilities, TargetError
 from provisioning.outbound.credentials import credential_of
 from provisioning.outbound.health import health_of
 from provisioning.outbound.models import Target
 
 NAME = "targets"
-NAMED_MAX = 10
 
 
 def check_targets() -> list[Finding]:
@@ -26,7 +25,7 @@ def _check_credentials(live: Sequence[Target]) -> list[Finding]:
     bad = [target.slug for target in live if not _opens(target)]
     if not bad:
         return []
-    text = f"whose credential is missing or does not open: {_named(bad)}"
+    text = f"whose credential is missing or does not open: {listed(bad)}"
     return [Finding(NAME, "fault", text, "Enter the credential in the console, under the target.")]
 
 
@@ -40,12 +39,12 @@ def _opens(target: Target) -> bool:
 def _check_probes(live: Sequence[Target]) -> list[Finding]:
     found = []
     if never := [target.slug for target in live if target.probed_at is None]:
-        found.append(Finding(NAME, "warning", f"never probed: {_named(never)}", "Run manage.py probe_target TARGET."))
+        found.append(Finding(NAME, "warning", f"never probed: {listed(never)}", "Run manage.py probe_target TARGET."))
     if odd := [target.slug for target in live if target.probed_at and not Capabilities.of(target.capabilities).closes]:
-        text = f"that do not close accounts, as their probe found: {_named(odd)}"
+        text = f"that do not close accounts, as their probe found: {listed(odd)}"
         found.append(Finding(NAME, "warning", text, "Set the policy for leavers to delete, or have the target mended."))
     if nobody := [target.slug for target in live if not target.scope]:
-        text = f"where nobody belongs: {_named(nobody)}"
+        text = f"where nobody belongs: {listed(nobody)}"
         found.append(Finding(NAME, "warning", text, "Say who belongs there (scope), or disable the target."))
     return found
 
@@ -54,20 +53,15 @@ def _check_health(live: Sequence[Target]) -> list[Finding]:
     health = health_of(live)
     found = []
     if stopped := [one.slug for one in live if health[one.pk].lane == Lane.State.STOPPED]:
-        text = f"whose lane is stopped: {_named(stopped)}"
+        text = f"whose lane is stopped: {listed(stopped)}"
         found.append(Finding(NAME, "fault", text, "Mend the credential in the console; the lane goes on then."))
     if liars := [one.slug for one in live if health[one.pk].lied]:
-        text = f"that said they had closed an account, and had not: {_named(liars)}"
+        text = f"that said they had closed an account, and had not: {listed(liars)}"
         found.append(Finding(NAME, "fault", text, "Close the account there by hand, and have the target mended."))
     if left := [f"{one.slug} ({health[one.pk].closing})" for one in live if health[one.pk].closing]:
-        text = f"with accounts that should be closed and were not read so: {_named(left)}"
+        text = f"with accounts that should be closed and were not read so: {listed(left)}"
         found.append(Finding(NAME, "warning", text, "Look at the deliveries of the target's lane."))
     if dead := [f"{one.slug} ({health[one.pk].dead})" for one in live if health[one.pk].dead]:
-        text = f"with deliveries that were given up: {_named(dead)}"
+        text = f"with deliveries that were given up: {listed(dead)}"
         found.append(Finding(NAME, "warning", text, "Retry them or write them off in the console."))
     return found
-
-
-def _named(names: list[str]) -> str:
-    more = len(names) - NAMED_MAX
-    return ", ".join(names[:NAMED_MAX]) + (f" and {more} more" if more > 0 else "")

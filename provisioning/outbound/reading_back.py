@@ -15,11 +15,11 @@ from provisioning.outbound.connectors.scim import connector_for
 from provisioning.outbound.crew import Ask, Crew
 from provisioning.outbound.mapping import digest, project
 from provisioning.outbound.models import RemoteAccount, Target
+from provisioning.outbound.models.remote import GONE_STATES
 from provisioning.outbound.pace import pace_of
 from provisioning.outbound.services import chunks
 from provisioning.outbound.taking import is_taken
 from provisioning.outbound.wanted import Wanted, wanted_accounts
-from provisioning.outbound.writing import GONE_STATES
 
 State = RemoteAccount.State
 _READ = ["remote_id", "state", "read_digest", "read_active", "read_at", "answer_digest", "etag"]

@@ -20,6 +20,7 @@ from broker.events.models import Event
 from broker.parts import in_parts
 from provisioning.outbound.columns import write_columns
 from provisioning.outbound.models import RemoteAccount, RemoteGroup, Target
+from provisioning.outbound.models.remote import GONE_STATES
 from provisioning.outbound.scope import group_condition
 from provisioning.outbound.wanted import Wanted, wanted_accounts
 
@@ -27,7 +28,6 @@ KIND = "scim"
 SWITCHED_OFF = "the target is switched off here"
 """Why its lane waits."""
 Aim, State = RemoteAccount.Aim, RemoteAccount.State
-GONE_STATES = (State.DELETED, State.ABSENT)
 CLOSINGS = (Aim.DISABLED, Aim.GONE)
 CLOSED_STATES = (State.DISABLED, *GONE_STATES)
 _TITLES = {

@@ -17,11 +17,11 @@ from broker.delivery.outcomes import Outcome, confirmed, failed, retry, skipped
 from provisioning.outbound.connectors.base import Capabilities, Connector, Look, RemoteUser, TargetError
 from provisioning.outbound.mapping import differences, digest, project
 from provisioning.outbound.models import RemoteAccount
+from provisioning.outbound.models.remote import GONE_STATES
 from provisioning.outbound.outcomes import outcome_of
 from provisioning.outbound.wanted import Wanted
 
 Aim, State = RemoteAccount.Aim, RemoteAccount.State
-GONE_STATES = (State.DELETED, State.ABSENT)
 RACES = 3
 """How often a change is computed anew because somebody else changed the account meanwhile."""
 

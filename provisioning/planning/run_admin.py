@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from broker.refusals import CATALOGUE
+from broker.refusals import BY_CODE
 from provisioning.planning.models import Plan, Run
 from provisioning.planning.pages import ReadOnlyAdmin, count_words
 
@@ -16,8 +16,6 @@ OUTCOMES: dict[str, str] = {
     Run.Outcome.INCOMPLETE: "cs-bad",
     Run.Outcome.NOTHING_CHECKED: "cs-bad",
 }
-
-REFUSALS = {refusal.code: refusal for refusal in CATALOGUE}
 
 
 @admin.register(Run)
@@ -58,7 +56,7 @@ class RunAdmin(ReadOnlyAdmin):
             original=run,
             run=run,
             style=OUTCOMES.get(run.outcome, ""),
-            meaning=REFUSALS.get(run.code),
+            meaning=BY_CODE.get(run.code),
             counts=sorted((name.replace("_", " "), number) for name, number in run.counts.items()),
             plan=Plan.objects.filter(run=run).first(),
         )

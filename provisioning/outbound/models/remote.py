@@ -72,6 +72,10 @@ class RemoteAccount(models.Model):
         return f"{self.person} at {self.target}"
 
 
+GONE_STATES = (RemoteAccount.State.DELETED, RemoteAccount.State.ABSENT)
+"""There is no account."""
+
+
 class RemoteGroup(models.Model):
     """One group at one target. The group is named by its uid, since it outlives the group's own row."""
 

@@ -14,12 +14,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from broker.actors import SYSTEM
 from broker.errors import BrokerError
+from broker.wording import as_cell
 from provisioning.batch.models import FileSource, Import
 from provisioning.batch.planning import ImportPlan, plan_import
 from provisioning.batch.reading import PeopleFile, Reject, open_file
 from provisioning.batch.services import apply_import
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 HELD, DIFFERS = 3, 2
 
 
@@ -149,7 +149,7 @@ def _rejects(file: PeopleFile) -> Iterator[Any]:
             opened.append(os.fdopen(descriptor, "a", encoding="utf-8", newline=""))
             if not opened[0].tell():
                 csv.writer(opened[0]).writerow(["row", "code", "reason", *file.headings])
-        cells = [f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell for cell in reject.cells]
+        cells = map(as_cell, reject.cells)
         csv.writer(opened[0]).writerow([reject.number, reject.code, reject.reason, *cells])
 
     try:
