@@ -397,6 +397,8 @@ LEAVER_ITEMS_PER_EVENT = 200
 """Items whose digests one event of the book names."""
 LEAVER_SEALS_IN_EXPORT = 50_000
 """Links of the chain that an export reaches beyond what it needs, so that a newer anchor fits: 16 days of them."""
+LEAVER_ROWS_READ_AGAIN = 100_000
+"""Events of others that an export reads, to see that none is missing since the case; some 4 s."""
 LEAVER_CASE_RETENTION = timedelta(days=700)
 """How long a case is kept once it is over or watched to its end: shorter than the events that prove it."""
 

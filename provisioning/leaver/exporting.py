@@ -1,7 +1,8 @@
 """The export of a case: everything by which it can be judged without us, signed.
 
 It holds the case with its items, the ledger rows on which they rely, the events of the book about all of these, the
-seals over those events, and our public keys. `offline/verify_leaver.py` judges it, given an anchor from outside.
+seals over those events and since, how far the book was read for it, and our public keys. `offline/verify_leaver.py`
+judges it, given an anchor from outside.
 """
 
 import json
@@ -12,6 +13,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
+from broker import limits
 from broker.actors import Actor
 from broker.delivery.models import Delivery
 from broker.events import catalogue
@@ -36,15 +38,16 @@ SETTLED_TOGETHER = timedelta(minutes=1)
 """A row and the event with its digest are written in one transaction, by one clock."""
 
 
-def export_case(case: Case, *, actor: Actor) -> dict[str, Any]:
+def export_case(case: Case, *, actor: Actor, rows_read: int | None = limits.LEAVER_ROWS_READ_AGAIN) -> dict[str, Any]:
     """The signed export as JSON. Raises BrokerError (service.unavailable) when we have no key.
 
-    What is younger than the last seal is in it and named: it can be verified after the next seal.
+    What is younger than the last seal is in it and named: it can be verified after the next seal. `rows_read`: see
+    `sealed_part`.
     """
     items = list(case.items.all())
     ledger = _ledger(items)
     events = _events(case, items, ledger)
-    part = sealed_part(event.pk for event in events)
+    part = sealed_part((event.pk for event in events), rows=rows_read)
     exported = {
         "format": FORMAT,
         "version": VERSION,
@@ -56,6 +59,7 @@ def export_case(case: Case, *, actor: Actor) -> dict[str, Any]:
         "events": [canonical_row(event) for event in events],
         "segments": part.segments,
         "seals": part.seals,
+        "book": {"newest_seal": part.newest, "read_until": part.read_until},
         "keys": _keys(part.signatures),
     }
     exported["signature"] = _sign(exported)

@@ -20,7 +20,7 @@ import hashlib
 import json
 import sys
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ ITEM_FORMAT = SEAL_FORMAT = 1
 MARK_CHARS = 8
 COORDINATE_BYTES = 32
 EXPORT_BYTES = 512 * 1024 * 1024
+CLOCKS = timedelta(minutes=1)
+"""A line of the anchor that is older than the export by less is not missed in it."""
 SHAPE: dict[str, type] = {
     "format": str,
     "version": int,
@@ -47,6 +49,7 @@ SHAPE: dict[str, type] = {
     "events": list,
     "segments": list,
     "seals": list,
+    "book": dict,
     "keys": list,
     "signature": str,
 }
@@ -227,6 +230,25 @@ class Verification:
         if self.anchored is None and not self.outcome.problems:
             self._name_what_the_anchor_misses()
         return f"seal {self.anchored} is the one of your anchor" if self.anchored is not None else ""
+
+    def check_end(self) -> str:
+        """Nothing was cut from the book behind the case: it reaches to its newest seal, and was read up to there."""
+        if not self.seal_digests:
+            return "no seal"
+        last, book = max(self.seal_digests), self.export["book"]
+        for line in self.anchor.lines:
+            if line["seal"] > book["newest_seal"] and moment(line["at"]) < moment(self.export["made_at"]) - CLOCKS:
+                self.wrong(f"seal {line['seal']} was made before this export, and the book ended with an earlier one")
+        if book["newest_seal"] < last:
+            self.wrong(f"the book is said to end with seal {book['newest_seal']}, and seal {last} is there")
+        if last < book["newest_seal"]:
+            self.unsure(f"the book goes on to seal {book['newest_seal']}, and the export ends with seal {last}")
+        if book["read_until"] < last:
+            self.unsure(
+                f"what stands under the seals after {book['read_until']} was not read for this export: whether events"
+                " of the case were removed there, `manage.py leaver export --whole` or `verify_events` finds"
+            )
+        return f"the book was read up to seal {book['read_until']}"
 
     def check_segments(self) -> str:
         """What each seal says of the rows under it holds of the digests of these rows."""
@@ -432,6 +454,7 @@ CHECKS = (
     Verification.check_signature,
     Verification.check_chain,
     Verification.check_anchor,
+    Verification.check_end,
     Verification.check_segments,
     Verification.check_events,
     Verification.check_numbering,

@@ -139,10 +139,10 @@ def seal() -> None:
         pass
 
 
-def export(case: Case) -> dict[str, Any]:
+def export(case: Case, **options: Any) -> dict[str, Any]:
     """As it is handed out: through its text."""
     case.refresh_from_db()
-    return dict(json.loads(as_text(export_case(case, actor=SYSTEM))))
+    return dict(json.loads(as_text(export_case(case, actor=SYSTEM, **options))))
 
 
 def verify(folder: Path, exported: dict[str, Any] | str, *arguments: str, anchor: Path | None = None) -> Any:

@@ -98,7 +98,21 @@ def test_an_export_reaches_so_many_seals_or_no_further_than_it_must(
     for _ in range(2):
         something_of_others()
         seal()
-    assert len(sealed_part([case.cause_event]).seals) == length
+    assert len(sealed_part([case.cause_event], rows=None).seals) == length
+
+
+@pytest.mark.parametrize(("rows", "seals_read"), [(0, 1), (1, 2), (2, 3), (None, 3)])
+def test_an_export_reads_so_many_events_of_others_again(
+    leaver: Leaver, log: Any, rows: int | None, seals_read: int
+) -> None:
+    case = leaver.leave()
+    seal()
+    for _ in range(2):
+        something_of_others()
+        seal()
+    part = sealed_part([case.cause_event], rows=rows)
+    assert [one["seal"] for one in part.seals].index(part.read_until) == seals_read - 1
+    assert part.newest == part.seals[-1]["seal"]
 
 
 @pytest.mark.parametrize(("over", "forgotten"), [(timedelta(0), 0), (SECOND, 1)])

@@ -4,7 +4,7 @@ import base64
 import copy
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.db import connection
 from django.utils import timezone
 
+from broker import limits
 from broker.actors import SYSTEM, Actor, ActorKind
 from broker.delivery.digests import row_digest
 from broker.delivery.models import Delivery
@@ -331,6 +332,92 @@ def test_a_book_that_was_sealed_anew_without_our_key_is_named_twice(case: Case, 
     refused(verify(tmp_path, export(case), anchor=log), "its signature does not hold", "was changed")
 
 
+# --- What was cut from the end of the book --------------------------------------------------------------------------
+@pytest.fixture
+def returned(case: Case, places: Places) -> Iterator[tuple[Case, int]]:
+    """The account came back, which the book holds under a seal of its own; and the seal before.
+
+    Then somebody who owns the database made the case and its items as they were while it was green.
+    """
+    green = Case.objects.filter(pk=case.pk).values().get()
+    items = list(case.items.values())
+    before = Seal.objects.latest("id").pk
+    places.active["target:crm"] = True
+    places.behaviour["target:crm"] = "down"
+    with time_machine.travel(timezone.now() + timedelta(minutes=2), tick=True):
+        work()
+        case.refresh_from_db()
+        assert case.state == "reopened"
+        seal()
+        something_of_others()
+        seal()
+    Case.objects.filter(pk=case.pk).update(**green)
+    for item in items:
+        Item.objects.filter(pk=item["id"]).update(**item)
+    with time_machine.travel(timezone.now() + timedelta(minutes=30), tick=True):
+        yield case, before
+
+
+def cut_events(case: Case, *, after: int) -> list[int]:
+    """The case's events that a later seal holds are gone. Returns their ids."""
+    until = Seal.objects.get(pk=after).until_id
+    cut = list(Event.objects.filter(subject_id=str(case.pk), pk__gt=until).values_list("pk", flat=True))
+    edit_book(f"DELETE FROM events_event WHERE id IN ({', '.join(map(str, cut))})")
+    return cut
+
+
+def test_a_return_that_was_cut_from_the_end_of_the_case_is_named(
+    returned: tuple[Case, int], log: Path, tmp_path: Path
+) -> None:
+    case, before = returned
+    cut = cut_events(case, after=before)
+    assert cut
+    run = verify(tmp_path, export(case), anchor=log)
+    refused(run, *(f"event {pk} was removed, although seal" for pk in cut))
+
+
+def test_a_return_that_was_cut_with_every_seal_since_is_named_by_the_anchor(
+    returned: tuple[Case, int], log: Path, tmp_path: Path
+) -> None:
+    case, before = returned
+    until = Seal.objects.get(pk=before).until_id
+    edit_book(f"DELETE FROM events_event WHERE id > {until}", f"DELETE FROM events_seal WHERE id > {before}")
+    run = verify(tmp_path, export(case), anchor=log)
+    refused(run, f"seal {before + 1} was made before this export, and the book ended with an earlier one")
+
+
+def test_an_anchor_that_grew_since_the_export_is_no_problem(case: Case, log: Path, tmp_path: Path) -> None:
+    exported = export(case)
+    with time_machine.travel(timezone.now() + timedelta(minutes=30), tick=True):
+        something_of_others()
+        seal()
+    assert verify(tmp_path, exported, anchor=log).returncode == 0
+
+
+def test_what_was_not_read_for_an_export_is_not_called_verified(
+    returned: tuple[Case, int], log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, before = returned
+    cut = cut_events(case, after=before)
+    small = export(case, rows_read=0)
+    run = verify(tmp_path, small, anchor=log)
+    assert run.returncode == 2, lines(run)
+    assert "was not read for this export" in run.stdout
+    refused(verify(tmp_path, export(case, rows_read=None), anchor=log), f"event {cut[0]} was removed")
+
+
+def test_a_book_that_goes_on_behind_the_export_is_not_called_verified(
+    case: Case, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        something_of_others()
+        seal()
+    monkeypatch.setattr(limits, "LEAVER_SEALS_IN_EXPORT", 4)
+    run = verify(tmp_path, export(case), anchor=log)
+    assert run.returncode == 2, lines(run)
+    assert "the book goes on to seal" in run.stdout
+
+
 # --- What was changed in the export ---------------------------------------------------------------------------------
 def _edit_row(exported: Export) -> None:
     row_of(exported, "scim")["detail"] = "all is well"
@@ -408,6 +495,10 @@ def _forge_a_digest_with_its_seal(exported: Export) -> None:
         seal_row["rows_digest"] = hashlib.sha256(joined).hexdigest()
 
 
+def _end_the_book(exported: Export) -> None:
+    exported["book"]["newest_seal"] = 1
+
+
 def _another_version(exported: Export) -> None:
     exported["version"] = 2
 
@@ -441,6 +532,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Export], None], str]] = {
     "a seal edited": (_edit_a_seal, "its digest does not follow"),
     "a digest forged": (_forge_a_digest, "was changed since seal"),
     "a digest and its seal forged": (_forge_a_digest_with_its_seal, "its digest does not follow"),
+    "a book that ends early": (_end_the_book, "the book is said to end with seal"),
     "another version": (_another_version, "not countersign-leaver-export 1"),
     "something besides": (_something_besides, "members that nobody can judge: remark"),
     "a broken item": (_break_an_item, "malformed"),

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from broker import limits
 from broker.actors import SYSTEM
 from broker.events.models import Event, Seal
 from provisioning.leaver.certificate import certify
@@ -35,10 +36,11 @@ class Command(BaseCommand):
         export = actions.add_parser("export", help="write the signed export of a case")
         export.add_argument("case", help="a case or a person, by id")
         export.add_argument("--to", type=Path, default=Path(), help="the folder (default: this one)")
+        export.add_argument("--whole", action="store_true", help="read all events since, however many: see the manual")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         if options["action"] == "export":
-            self._export(find_case(options["case"]), options["to"])
+            self._export(find_case(options["case"]), options["to"], is_whole=options["whole"])
             return
         found = find_case(options["case"]) if options["case"] else None
         live = Case.objects.filter(closed_at=None).order_by("-opened_at")
@@ -64,10 +66,11 @@ class Command(BaseCommand):
         if not total:
             self.stdout.write("Nobody is watched: no case is there, so nothing was looked at.")
 
-    def _export(self, case: Case, folder: Path) -> None:
+    def _export(self, case: Case, folder: Path, *, is_whole: bool) -> None:
         if not folder.is_dir():
             raise CommandError(f"{folder} is no folder")
-        exported = export_case(case, actor=SYSTEM)
+        rows_read = None if is_whole else limits.LEAVER_ROWS_READ_AGAIN
+        exported = export_case(case, actor=SYSTEM, rows_read=rows_read)
         export, program = folder / name_of(case, at=timezone.now()), folder / NAME
         for path, text in ((export, as_text(exported)), (program, verifier_text())):
             path.touch(mode=FILE_MODE)
@@ -76,6 +79,9 @@ class Command(BaseCommand):
         unsealed = _unsealed(exported)
         if unsealed:
             self.stdout.write(f"{unsealed} of its events are not sealed yet: export again after the next seal.")
+        book = exported["book"]
+        if book["read_until"] < book["newest_seal"]:
+            self.stdout.write(f"Of the events since, those after seal {book['read_until']} were not read: see --whole.")
         self.stdout.write(f"Verify it elsewhere: python3 {NAME} {export.name} --anchor seals.log")
 
 
