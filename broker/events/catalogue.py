@@ -130,6 +130,9 @@ LEAVER_ACCESS_RETURNED = EventType(
 )
 LEAVER_RETURNED = EventType("leaver.returned", _NOTICE, "A leaver came back: the case is over, with its history.")
 LEAVER_EXPORTED = EventType("leaver.exported", _NOTICE, "A leaver's certificate was exported.")
+LEAVER_ASKED_AGAIN = EventType(
+    "leaver.asked_again", _NOTICE, "An operator had targets asked about a leaver's accounts at once."
+)
 LEAVER_FORGOTTEN = EventType("leaver.forgotten", _WARNING, "A leaver's case was deleted past its retention.")
 WEBHOOK_DISABLED = EventType("webhook.disabled", _ALERT, "A webhook was switched off: its receiving end is gone.")
 WEBHOOK_REPLAYED = EventType("webhook.replayed", _NOTICE, "Events of a time were sent once more to a webhook.")
@@ -206,6 +209,11 @@ TARGET_LIED = EventType(
     "target.lied", _ALERT, "A target said that it had closed or deleted an account, and read back it had not."
 )
 TARGET_PROBED = EventType("target.probed", _NOTICE, "It was tried out what a target can do; the code says why not.")
+TARGET_CAUGHT_UP = EventType(
+    "target.caught_up",
+    _NOTICE,
+    "A target was switched on, and what changed meanwhile was asked for; the details count it, the code says why not.",
+)
 TARGET_CREDENTIAL_CHANGED = EventType(
     "target.credential_changed", _WARNING, "The credential with which we write to a target was replaced."
 )

@@ -93,6 +93,7 @@ class CaseAdmin(MadeByPrograms, ModelAdmin):
             ("verifier", self.verifier),
             ("owner", self.owner),
             ("accept", self.accept),
+            ("ask", self.ask),
         )
         own = [
             path(f"<uuid:case_id>/{name}", self.admin_site.admin_view(view), name=f"leaver_case_{name}")
@@ -120,6 +121,7 @@ class CaseAdmin(MadeByPrograms, ModelAdmin):
             events=history[:EVENTS_SHOWN],
             style=STYLES.get(Case.State(case.state), ""),
             owned=[item for item in items if item.is_open and item.kind == Item.Kind.OWNERSHIP] if live else [],
+            may_ask=live and any(item.kind == Item.Kind.TARGET for item in items),
             acceptable=[item for item in items if item.is_open and item.code in services.ACCEPTABLE] if live else [],
         )
 
@@ -170,6 +172,23 @@ class CaseAdmin(MadeByPrograms, ModelAdmin):
             messages.error(request, _words(error))
         else:
             messages.success(request, f"You answer for {item.title}.")
+        return self._back(case)
+
+    def ask(self, request: HttpRequest, case_id: Any) -> HttpResponse:
+        """POST: ask the targets now."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        case = self._case(request, case_id, may_change=True)
+        try:
+            count = services.ask_again(case, actor=operator_actor(request))
+        except BrokerError as error:
+            messages.error(request, _words(error))
+        else:
+            if count:
+                places = "1 target is" if count == 1 else f"{count} targets are"
+                messages.success(request, f"{places} asked now. Look at this page again in a moment.")
+            else:
+                messages.warning(request, "No target was asked: nothing waits there that may be tried.")
         return self._back(case)
 
     def _case(self, request: HttpRequest, case_id: Any, *, may_change: bool = False) -> Case:

@@ -1,11 +1,14 @@
-"""What operators decide about leavers' items: a new owner, or that they take the responsibility."""
+"""What operators decide about leavers: a new owner, that they answer for something, or that targets are asked now."""
 
 from django.db import transaction
 from django.utils import timezone
 
 from broker.actors import Actor, ActorKind
 from broker.errors import BrokerError
+from broker.events import catalogue
+from broker.events.services import record
 from broker.registry import values
+from provisioning.leaver.doors.asking import ask_targets
 from provisioning.leaver.doors.ownership import name_new_owner
 from provisioning.leaver.models import Case, Item
 from provisioning.leaver.settling import settle
@@ -50,6 +53,25 @@ def accept_item(case: Case, item_id: int, *, note: str, actor: Actor) -> Item:
 
     settle(case, items, now=now, actor=actor, first=accept)
     return item
+
+
+@transaction.atomic
+def ask_again(case: Case, *, actor: Actor) -> int:
+    """Ask the targets now instead of at the next attempt or reading. Returns how many items; evidence is what settles
+    them, as ever. Raises BrokerError (leaver.over).
+    """
+    case, items = _held(case)
+    now = timezone.now()
+    asked = 0
+
+    def ask() -> None:
+        nonlocal asked
+        asked = ask_targets(case, items, now=now, actor=actor)
+
+    settle(case, items, now=now, actor=actor, first=ask)
+    if asked:
+        record(catalogue.LEAVER_ASKED_AGAIN, actor=actor, subject=("leaver_request", case.pk), items=asked)
+    return asked
 
 
 def _held(case: Case) -> tuple[Case, list[Item]]:

@@ -65,7 +65,7 @@ class TargetDoor:
         ]
 
     def look(self, case: Case, items: Sequence[Item], *, now: datetime) -> None:
-        places = _places(case, items)
+        places = places_of(case, items)
         for item in items:
             place = places.get(item.reference)
             if place is None:
@@ -148,7 +148,7 @@ def _take_reading(item: Item, place: Place, case: Case, *, now: datetime) -> Non
         item.read_next_at = None
         _ask_to_close(place, case, now=now)
         return
-    item.reread += 1
+    item.reread = max(item.reread, _rereads_until(item, row.settled_at))
     _schedule(item)
 
 
@@ -165,6 +165,11 @@ def _schedule(item: Item) -> None:
     plan = limits.LEAVER_REREADS
     settled_at = item.settled_at
     item.read_next_at = settled_at + plan[item.reread] if settled_at and item.reread < len(plan) else None
+
+
+def _rereads_until(item: Item, read_at: datetime) -> int:
+    """How many readings of the plan this one stands for: one that somebody asked for earlier takes nobody's place."""
+    return sum(item.settled_at is not None and item.settled_at + wait <= read_at for wait in limits.LEAVER_REREADS)
 
 
 def _reads_now(item: Item, place: Place, *, now: datetime) -> bool:
@@ -223,7 +228,8 @@ def _ask_to_close(place: Place, case: Case, *, now: datetime) -> None:
         )
 
 
-def _places(case: Case, items: Sequence[Item]) -> dict[str, Place]:
+def places_of(case: Case, items: Sequence[Item]) -> dict[str, Place]:
+    """{item's reference: what we know of its target}"""
     targets = _targets([item.reference for item in items])
     accounts = {
         account.target_id: account
