@@ -260,6 +260,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 30},
     },
     "reconcile-targets": {"task": "provisioning.planning.tasks.reconcile_due", "schedule": 60.0},
+    "catch-up-targets": {"task": "provisioning.outbound.tasks.catch_up_unfinished", "schedule": 60.0},
     "forget-plans": {"task": "provisioning.planning.tasks.forget", "schedule": 3600.0},
     "prune-deliveries": {"task": "broker.delivery.tasks.prune", "schedule": 3600.0},
     "tend-authority": {"task": "broker.directory.tasks.tend_authority", "schedule": 30.0, "options": {"expires": 60}},

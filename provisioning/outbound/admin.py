@@ -15,6 +15,7 @@ from unfold.decorators import action
 
 from broker.console_rows import ReadOnly
 from broker.delivery.models import Lane
+from broker.delivery.progress import progress
 from broker.http import operator_actor
 from broker.registry.party_admin import LiveFilter, PartyAdmin
 from broker.registry.values import BadValue
@@ -22,7 +23,7 @@ from provisioning.outbound import registering
 from provisioning.outbound.connectors.base import Capabilities, TargetError
 from provisioning.outbound.forms import CredentialForm, TargetForm
 from provisioning.outbound.health import Health, health_of
-from provisioning.outbound.models import RemoteAccount, RemoteGroup, Target
+from provisioning.outbound.models import CatchUp, RemoteAccount, RemoteGroup, Target
 from provisioning.outbound.probing import probe
 
 
@@ -32,7 +33,16 @@ class TargetAdmin(PartyAdmin):
 
     form = TargetForm
     fixed = ("application", "slug")
-    shown = ("standing", "lane_state", "credential_state", "abilities", "evidence", "created_at", "retired_at")
+    shown = (
+        "standing",
+        "caught_up",
+        "lane_state",
+        "credential_state",
+        "abilities",
+        "evidence",
+        "created_at",
+        "retired_at",
+    )
     retire_with = staticmethod(registering.retire_target)
     actions_detail: ClassVar = ["probe", "rotate", "retire"]
     list_display = (
@@ -111,6 +121,30 @@ class TargetAdmin(PartyAdmin):
         address = reverse("admin:outbound_remoteaccount_changelist")
         return format_html(
             '{}, <a href="{}?target__id__exact={}">all accounts</a>', self.accounts_standing(target), address, target.pk
+        )
+
+    @admin.display(description="since it was switched on")
+    def caught_up(self, target: Target) -> SafeString | str:
+        """How far it was caught up with, and what became of what was asked for."""
+        found = CatchUp.objects.filter(target=target).first()
+        if found is None:
+            return "it was never switched off while it held accounts"
+        sent = progress(reference=found.reference)
+        stage = "caught up with" if found.stage == CatchUp.Stage.ENDED else found.get_stage_display()
+        return format_html(
+            '{}; people looked at: {}; <a href="{}?queue=all&amp;q={}">deliveries</a> asked for: {}, confirmed: {},'
+            " open: {}, of them held: {}, dead: {}; by {} at {} UTC",
+            "switched off again before the end" if found.code else stage,
+            found.people,
+            reverse("admin:delivery_delivery_changelist"),
+            found.reference,
+            found.enqueued,
+            sent.confirmed + sent.skipped,
+            sent.open,
+            sent.held,
+            sent.dead,
+            found.asked_by,
+            f"{found.asked_at:%Y-%m-%d %H:%M}",
         )
 
     @admin.display(description="lane")

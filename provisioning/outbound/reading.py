@@ -10,9 +10,9 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from broker.actors import SYSTEM
+from broker.actors import SYSTEM, Actor
 from broker.delivery.enqueueing import enqueue
-from broker.delivery.models import Priority
+from broker.delivery.models import Delivery, Priority
 from broker.directory.models import Group
 from broker.events.models import Event
 from provisioning.outbound.breaker import hold_for
@@ -43,7 +43,14 @@ def read_events(events: Sequence[Event]) -> None:
             follow_groups(target, groups, people, cause=cause)
 
 
-def follow_people(target: Target, person_ids: Iterable[UUID], *, cause: Event | None) -> int:
+def follow_people(
+    target: Target,
+    person_ids: Iterable[UUID],
+    *,
+    cause: Event | None = None,
+    actor: Actor = SYSTEM,
+    reference: str = "",
+) -> int:
     """Ask for what changed at the target. What closes goes first, and waits where the breaker says so.
 
     Returns how many rows were enqueued.
@@ -57,16 +64,33 @@ def follow_people(target: Target, person_ids: Iterable[UUID], *, cause: Event | 
                 for account, has_changed in found
                 if account.aim != RemoteAccount.Aim.LEFT and (has_changed or not is_settled(account))
             ]
-            closing = sum(has_changed and account.aim in CLOSINGS for account, has_changed in found)
-            hold = hold_for(target, destructive=closing, now=timezone.now())
+            changed = {account.person_id for account, has_changed in found if has_changed}
+            hold = hold_for(target, destructive=_new_closings(target, asked, changed), now=timezone.now())
             rows = [
                 delivery_for(
-                    target, account, Priority.URGENT if account.aim in CLOSINGS else Priority.NORMAL, hold=hold
+                    target,
+                    account,
+                    Priority.URGENT if account.aim in CLOSINGS else Priority.NORMAL,
+                    reference=reference,
+                    hold=hold,
                 )
                 for account in asked
             ]
-            enqueued += len(enqueue(KIND, rows, actor=SYSTEM, cause=cause))
+            enqueued += len(enqueue(KIND, rows, actor=actor, cause=cause))
     return enqueued
+
+
+def _new_closings(target: Target, asked: Sequence[RemoteAccount], changed: set[UUID]) -> int:
+    """How many accounts lose something that nobody asked for before: what is under way was counted then.
+
+    One that was asked for and given up, or refused by an operator, is asked for anew.
+    """
+    closing = {f"person:{one.person_id}": one.person_id for one in asked if one.aim in CLOSINGS}
+    again = [subject for subject, person in closing.items() if person not in changed]
+    if not again:
+        return len(closing)
+    waiting = Delivery.objects.filter(lane=target.lane, kind=KIND, subject__in=again, settled_at=None)
+    return len(closing) - waiting.values("subject").distinct().count()
 
 
 def follow_groups(

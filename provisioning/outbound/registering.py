@@ -24,6 +24,7 @@ from broker.registry.registering.changes import (
     save_new,
 )
 from broker.registry.values import BadValue
+from provisioning.outbound.catching_up import ask_to_catch_up
 from provisioning.outbound.credentials import SHOWN_AFTER, SHOWN_BEFORE, seal_credential
 from provisioning.outbound.mapping import DEFAULT, check_mapping
 from provisioning.outbound.models import Target
@@ -85,8 +86,9 @@ def create_target(slug: str, *, application: Application, actor: Actor, **fields
 def change_target(target: Target, *, actor: Actor, **fields: Unpack[TargetFields]) -> Target:
     """Change what `fields` names; no event when nothing differs. Raises BadValue.
 
-    Another place is probed anew before anything is sent to it. Another host gets no credential that was given for the
-    one before: it is forgotten, unless `fields` bring one for the new host.
+    One that is switched on is caught up with (catching_up). Another place is probed anew before anything is sent to
+    it. Another host gets no credential that was given for the one before: it is forgotten, unless `fields` bring one
+    for the new host.
     """
     target = Target.objects.select_for_update().get(pk=target.pk)
     given: dict[str, Any] = dict(fields)
@@ -109,6 +111,7 @@ def change_target(target: Target, *, actor: Actor, **fields: Unpack[TargetFields
         forget_wanted(target)
     record_changed(KIND, target.slug, actor=actor, changes=changes, application=target.application.slug)
     if "enabled" in changes and target.enabled:
+        ask_to_catch_up(target, actor=actor, now=timezone.now())
         Lane.objects.filter(name=target.lane, reason=SWITCHED_OFF).update(not_before=None, reason="")
         wake([target.lane])
     if "credential" in changes:
