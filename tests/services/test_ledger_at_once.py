@@ -1,5 +1,6 @@
 """Many carriers, readers and sweepers at one moment: every row is attempted once, in order, and settled once."""
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -225,3 +226,13 @@ def test_the_claim_is_planned_over_its_index() -> None:
     plan = _claimable(LANE)[:50].explain()
     assert "delivery_claimable" in plan
     assert "Seq Scan on delivery_delivery" not in plan
+
+
+def test_a_claim_looks_at_each_waiting_row_once_although_nothing_is_known_of_the_table_yet() -> None:
+    """Right after a sync was enqueued PostgreSQL has no statistics: it takes the lane to be as good as empty."""
+    rows = put(*(f"person:{number}" for number in range(2_000)))
+    with transaction.atomic():
+        plan = _claimable(LANE).select_for_update(skip_locked=True, of=("self",))[:500]
+        told = json.loads(plan.explain(analyze=True, buffers=True, format="json"))[0]
+    assert told["Plan"]["Actual Rows"] == 500
+    assert told["Plan"]["Shared Hit Blocks"] + told["Plan"]["Shared Read Blocks"] < 10 * len(rows), told
