@@ -7,6 +7,7 @@ from broker import limits
 from broker.actors import Actor
 from broker.registry import values
 from broker.registry.config.base import Changes, Secret, Section, Written
+from broker.registry.config.sources import read_file
 from broker.registry.config.table import NAME_CHARS, Entry, Table
 from broker.registry.models import Organisation
 from provisioning.inbound import sources
@@ -14,12 +15,13 @@ from provisioning.inbound.models import ScimSource
 from provisioning.inbound.tokens import holds_token, import_token, issue_token
 
 KEYS = ("name", "owner", "enabled", "dialect", "unknown_members", "match_external_id", "authoritative_for")
+_LENGTHS = f"{limits.SCIM_TOKEN_CHARS_MIN} to {limits.SCIM_TOKEN_CHARS_MAX} characters"
 SHOWN_BEFORE, SHOWN_AFTER = "(the token that is registered)", "(another token)"
 
 
 class ScimSourcesSection(Section):
     """Keys: slug, organisation, name, owner, enabled, dialect, unknown_members, match_external_id, authoritative_for,
-    token_env.
+    token_env or token_file.
     """
 
     name = "scim_sources"
@@ -99,13 +101,20 @@ class ScimSourcesSection(Section):
     def withheld(self, key: str, values: Mapping[str, Any]) -> list[str]:
         """See Section."""
         del key, values
-        return ["token_env: its token is kept as a hash"]
+        return ["token_env or token_file: its token is kept as a hash"]
 
 
 def _read_token(table: Table) -> Secret | None:
-    """The token in the environment variable that `token_env` names. It never stands in the file."""
+    """The token that `token_env` or `token_file` names by its place. It never stands in the file itself."""
     if table.raw("token") is not None:
-        table.problem("token", "tokens do not stand in the file: use token_env instead")
+        table.problem("token", "tokens do not stand in the file: use token_env or token_file instead")
+    if "token_env" in table and "token_file" in table:
+        table.problem("token_file", "the token is already given by token_env")
+    found = [_from_environment(table), _from_file(table)]
+    return next((one for one in found if one is not None), None)
+
+
+def _from_environment(table: Table) -> Secret | None:
     variable = table.text("token_env")
     if variable is None:
         return None
@@ -113,11 +122,25 @@ def _read_token(table: Table) -> Secret | None:
         table.problem("token_env", "is not the name of an environment variable")
         return None
     value = table.reading.environment.get(variable, "")
-    if not limits.SCIM_TOKEN_CHARS_MIN <= len(value) <= limits.SCIM_TOKEN_CHARS_MAX:
-        bounds = f"{limits.SCIM_TOKEN_CHARS_MIN} to {limits.SCIM_TOKEN_CHARS_MAX} characters"
-        table.problem("token_env", f"the environment has no {variable} of {bounds}")
+    if not _has_length(value):
+        table.problem("token_env", f"the environment has no {variable} of {_LENGTHS}")
         return None
     return Secret(value)
+
+
+def _from_file(table: Table) -> Secret | None:
+    raw = read_file(table, "token_file", max_bytes=limits.SCIM_TOKEN_CHARS_MAX + 2)  # and the end of its line
+    if raw is None:
+        return None
+    value = raw.decode("ascii", "replace").strip()
+    if not _has_length(value):
+        table.problem("token_file", f"the file holds no token of {_LENGTHS}")
+        return None
+    return Secret(value)
+
+
+def _has_length(value: str) -> bool:
+    return limits.SCIM_TOKEN_CHARS_MIN <= len(value) <= limits.SCIM_TOKEN_CHARS_MAX
 
 
 def _fields(values: Mapping[str, Any]) -> sources.SourceFields:

@@ -60,6 +60,23 @@ def test_a_file_registers_a_source_and_takes_over_its_token(apply):
     assert Event.objects.filter(type="party.changed", subject_kind="scim_source").count() == 0
 
 
+def test_a_token_may_lie_in_a_file_beside_the_configuration(apply, tmp_path):
+    (tmp_path / "workday.secret").write_text(f"{TOKEN}\n")
+    file = FILE.replace("token_env: WORKDAY_TOKEN", "token_file: workday.secret")
+    assert TOKEN not in apply(file)
+    assert Caller(ScimSource.objects.get(), TOKEN)("GET", "/Users").status_code == 200
+    apply(file)
+    assert SourceToken.objects.count() == 1
+
+
+@pytest.mark.parametrize("held", [b"", b"short", b"\xff" * 60, b"x" * 10_000], ids=["empty", "short", "binary", "long"])
+def test_a_file_that_holds_no_token_writes_nothing(apply, tmp_path, held):
+    (tmp_path / "workday.secret").write_bytes(held)
+    with pytest.raises(SystemExit):
+        apply(FILE.replace("token_env: WORKDAY_TOKEN", "token_file: workday.secret"))
+    assert not ScimSource.objects.exists()
+
+
 def test_a_source_without_a_token_of_its_own_gets_one_that_is_shown_once(apply):
     said = apply(FILE.replace("    token_env: WORKDAY_TOKEN\n", ""))
     (value,) = [word.strip('",') for word in said.split() if word.strip('",').startswith("cst_")]
@@ -86,6 +103,9 @@ def test_what_is_exported_applies_again_without_a_change(apply, tmp_path):
         ("authoritative_for: [title, active]", "authoritative_for: [shoe_size]"),
         ("token_env: WORKDAY_TOKEN", "token_env: NOT_THERE"),
         ("token_env: WORKDAY_TOKEN", f"token: {TOKEN}"),
+        ("token_env: WORKDAY_TOKEN", "token_file: not-there"),
+        ("token_env: WORKDAY_TOKEN", "token_file: parties.yaml"),
+        ("token_env: WORKDAY_TOKEN", "token_env: WORKDAY_TOKEN\n    token_file: workday.secret"),
         ("organisation: acme\n", "organisation: nobody\n"),
         ("    owner: hr@acme.example\n", ""),
         ("owner: hr@acme.example", "owner: nobody"),
