@@ -1656,6 +1656,13 @@ CATALOGUE: tuple[Refusal, ...] = (
         "See who of the two should have the name.",
     ),
     Refusal(
+        "target.foreign",
+        409,
+        "What has this name at the target carries another system's externalId.",
+        _OPS,
+        "See who writes it. If it shall be ours, clear its externalId there, or set the target's adoption to any.",
+    ),
+    Refusal(
         "target.changed_meanwhile",
         412,
         "Somebody else changed it at the target while we did.",

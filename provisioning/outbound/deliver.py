@@ -106,7 +106,7 @@ class _Turn:
         self._target = target
         self._connector = connector
         self._settle = settle
-        self._writer = Writer(connector, target.mapping)
+        self._writer = Writer(connector, target.mapping, adoption=target.adoption)
         self._groups = GroupWriter(target, connector)
 
     def carry(self, batch: Sequence[Delivery]) -> None:

@@ -22,6 +22,7 @@ _COLUMNS = (
     "token_scope",
     "scope",
     "leaver_policy",
+    "adoption",
     "group_strategy",
     "groups",
     "breaker_count",

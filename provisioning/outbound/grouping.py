@@ -22,6 +22,7 @@ from provisioning.outbound.connectors.base import RemoteGroup as GroupThere
 from provisioning.outbound.crew import Ask
 from provisioning.outbound.models import RemoteAccount, RemoteGroup, Target
 from provisioning.outbound.outcomes import outcome_of
+from provisioning.outbound.taking import check_unmarked
 
 AWAITED_AGAIN = 300.0
 """Seconds; an account that comes wakes its groups at once."""
@@ -146,11 +147,12 @@ class GroupWriter:
             return there
 
     def _adopt(self, done: GroupDone) -> GroupThere | None:
-        """By its name, unless it is another group of ours."""
+        """By its name, unless it carries another externalId than ours: another group's, or another system's."""
         group = done.job.group
         there = self._connector.find_group(name=group.name)
-        if there is not None and there.external_id != str(group.group_uid):
-            done.was_adopted = True
+        if there is not None:
+            check_unmarked(there.external_id, group.group_uid, adoption=self._target.adoption)
+            done.was_adopted = there.external_id != str(group.group_uid)
         return there
 
     def _delete(self, done: GroupDone) -> None:

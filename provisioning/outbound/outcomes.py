@@ -22,6 +22,7 @@ _FINAL = frozenset(
     {
         "target.conflict",
         "target.taken",
+        "target.foreign",
         "target.refused",
         "target.forbidden",
         "target.not_offered",

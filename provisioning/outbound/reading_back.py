@@ -18,7 +18,7 @@ from provisioning.outbound.models import RemoteAccount, Target
 from provisioning.outbound.models.remote import GONE_STATES
 from provisioning.outbound.pace import pace_of
 from provisioning.outbound.services import chunks
-from provisioning.outbound.taking import is_taken
+from provisioning.outbound.taking import check_unmarked, is_marked, is_taken
 from provisioning.outbound.wanted import Wanted, wanted_accounts
 
 State = RemoteAccount.State
@@ -91,7 +91,10 @@ def _read(target: Target, connector: Connector, reading: _Reading, ask: Ask) -> 
 
 
 def _look(target: Target, connector: Connector, reading: _Reading, ask: Ask) -> Look:
-    """By its id, by our externalId, and by name where that is nobody else's."""
+    """By its id, by our externalId, and by name where that is nobody else's.
+
+    An open one that another system marked as its own is neither read as ours nor as absent: that is refused.
+    """
     account, wanted = reading.account, reading.wanted
     look = Look(None, "", 404)
     if account.remote_id:
@@ -102,8 +105,14 @@ def _look(target: Target, connector: Connector, reading: _Reading, ask: Ask) -> 
     if look.user is None and user_name:
         named = connector.look_for(user_name=user_name)
         there = named.user
-        if there is None or not ask(lambda: is_taken(target, there, wanted.person_id)):
-            look = named
+        if there is None:
+            return named
+        if ask(lambda: is_taken(target, there, wanted.person_id)):
+            return look
+        if is_marked(there.external_id, wanted.person_id, adoption=target.adoption) and there.active is False:
+            return look
+        check_unmarked(there.external_id, wanted.person_id, adoption=target.adoption)
+        return named
     return look
 
 

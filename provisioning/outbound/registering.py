@@ -53,6 +53,7 @@ class TargetFields(TypedDict, total=False):
     scope: dict[str, Any]
     mapping: dict[str, str]
     leaver_policy: str
+    adoption: str
     group_strategy: str
     groups: list[str]
     breaker_count: int

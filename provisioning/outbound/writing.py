@@ -19,6 +19,7 @@ from provisioning.outbound.mapping import differences, digest, project
 from provisioning.outbound.models import RemoteAccount
 from provisioning.outbound.models.remote import GONE_STATES
 from provisioning.outbound.outcomes import outcome_of
+from provisioning.outbound.taking import check_unmarked, is_marked
 from provisioning.outbound.wanted import Wanted
 
 Aim, State = RemoteAccount.Aim, RemoteAccount.State
@@ -81,9 +82,10 @@ IsTaken = Callable[[RemoteUser, UUID], bool]
 class Writer:
     """Brings accounts of one target in order."""
 
-    def __init__(self, connector: Connector, mapping: dict[str, str]) -> None:
+    def __init__(self, connector: Connector, mapping: dict[str, str], *, adoption: str) -> None:
         self._connector = connector
         self._mapping = mapping
+        self._adoption = adoption
         self._can: Capabilities = connector.capabilities
 
     def bring(self, job: Job, is_taken: IsTaken) -> Done:
@@ -162,7 +164,7 @@ class Writer:
         return there
 
     def _adopt(self, done: Done, is_taken: IsTaken, conflict: TargetError) -> RemoteUser | None:
-        """What answered 409 is found by externalId, then by name; never another person's."""
+        """What answered 409 is found by externalId, then by name; never another person's, nor another system's."""
         job = done.job
         there = self._connector.look_for(external_id=str(job.wanted.person_id)).user if self._asks_by_id else None
         if there is None:
@@ -173,6 +175,7 @@ class Writer:
         if is_taken(there, job.wanted.person_id):
             done.outcome = failed("target.taken", conflict.detail, status=conflict.http_status)
             return None
+        check_unmarked(there.external_id, job.wanted.person_id, adoption=self._adoption)
         done.was_adopted = not (job.was_begun and there.external_id == str(job.wanted.person_id))
         return there
 
@@ -280,7 +283,10 @@ class Writer:
         return look
 
     def _look_by_name(self, done: Done, is_taken: IsTaken, unfound: Look) -> Look:
-        """By the name under which it would have been adopted; `unfound` where that is another person's."""
+        """By the name under which it would have been adopted; `unfound` where that is another person's.
+
+        An open one that another system marked as its own is not ours to end, and not passed over either.
+        """
         wanted = done.job.wanted
         user_name = wanted.document.get("userName")
         if not user_name:
@@ -288,6 +294,10 @@ class Writer:
         look = self._connector.look_for(user_name=user_name)
         if look.user is not None and is_taken(look.user, wanted.person_id):
             return unfound
+        if look.user is not None and is_marked(look.user.external_id, wanted.person_id, adoption=self._adoption):
+            if look.user.active is False:
+                return unfound
+            check_unmarked(look.user.external_id, wanted.person_id, adoption=self._adoption)
         done.was_adopted = look.user is not None
         return look
 

@@ -18,7 +18,14 @@ from broker.directory.identifiers import comparable
 from broker.directory.models import Person
 from provisioning.outbound.models import RemoteAccount, Target
 from provisioning.outbound.wanted import Wanted, differences, wanted_accounts
-from provisioning.planning.differing import Difference, about_account, about_missing, about_shadow, there_then_ours
+from provisioning.planning.differing import (
+    MARKED,
+    Difference,
+    about_account,
+    about_missing,
+    about_shadow,
+    there_then_ours,
+)
 from provisioning.planning.models import Found, Run
 from provisioning.planning.noting import note_linked, note_read
 
@@ -50,6 +57,8 @@ _UNLINKED = """
                       WHERE a.target_id = %s AND a.remote_id = f.remote_id AND NOT (a.remote_id = ''))
     ORDER BY f.id LIMIT %s
 """.format(**_NAMES)  # noqa: S608 - the names of our own tables
+
+_NAMED = ("pk", "user_name", "external_id")
 
 
 class Comparison:
@@ -96,11 +105,13 @@ class Comparison:
         since = self.run.began_at
         for rows in self._chunks(_ABSENT, lambda last: [self.target.pk, last, since, self.run.pk, self.run.pk]):
             wanted = self._wanted(_uuid(person) for _, person in rows)
-            namesakes = self._namesakes(wanted.values())
+            namesakes, marked = self._namesakes(wanted.values())
             self._note_owners({found: person for person, found in namesakes.items()})
             chunk = self._stood({found: person for person, found in namesakes.items()}, namesakes=True)
             for person, one in wanted.items():
-                if person not in namesakes and (missing := about_missing(one, told=_as_new(one))) is not None:
+                hindrance = MARKED if person in marked else ""
+                missing = about_missing(one, told=_as_new(one), hindrance=hindrance)
+                if person not in namesakes and missing is not None:
                     chunk.append(missing)
             yield chunk
 
@@ -154,15 +165,20 @@ class Comparison:
         noted = Found.objects.filter(run=self.run, person__in=people).values_list("person", flat=True)
         return {ids[one] for one in read} | {person for person in noted if person is not None}
 
-    def _namesakes(self, wanted: Iterable[Wanted]) -> dict[UUID, int]:
-        """{person: found} where exactly one account that nobody explains has the name that we would give."""
+    def _namesakes(self, wanted: Iterable[Wanted]) -> tuple[dict[UUID, int], set[UUID]]:
+        """{person: found} where exactly one account that nobody explains has the name that we would give.
+
+        Beside it those people whose name such an account has that is another system's, and so not adopted.
+        """
         names = {
             comparable(str(one.document["userName"])): one.person_id for one in wanted if "userName" in one.document
         }
         rows = Found.objects.filter(run=self.run, free_name__in=names, person=None)
-        free = list(rows.values_list("pk", "user_name"))
-        times = Counter(name for _, name in free)
-        return {names[name]: pk for pk, name in free if times[name] == 1}
+        may_be_any = self.target.adoption == Target.Adoption.ANY
+        free = [(pk, name, bool(mark) and not may_be_any) for pk, name, mark in rows.values_list(*_NAMED)]
+        times = Counter(name for _, name, _ in free)
+        marked = {names[name] for _, name, is_marked in free if is_marked}
+        return {names[name]: pk for pk, name, is_marked in free if times[name] == 1 and not is_marked}, marked
 
     def _wanted(self, ids: Iterable[UUID]) -> dict[UUID, Wanted]:
         return wanted_accounts(self.target, list(Person.objects.filter(pk__in=list(ids))))

@@ -7,7 +7,8 @@ from uuid import UUID
 from broker import limits
 from broker.directory.models import Group, Membership, Person
 from provisioning.outbound.models import RemoteAccount, RemoteGroup, Target
-from provisioning.planning.differing import Action, Difference, Kind
+from provisioning.outbound.taking import is_marked
+from provisioning.planning.differing import MARKED, Action, Difference, Kind
 from provisioning.planning.models import FoundGroup, Run
 
 GROUPS_AT_ONCE = 50
@@ -50,6 +51,10 @@ class GroupComparison:
             )
         if found is None:
             return Difference(Kind.MISSING, Action.CREATE, key, row.name, group_uid=row.group_uid)
+        if found.remote_id != row.remote_id and is_marked(
+            found.external_id, row.group_uid, adoption=self.target.adoption
+        ):
+            return Difference(Kind.MISSING, Action.NONE, key, row.name, group_uid=row.group_uid, reason=MARKED)
         return self._members(row, found, group, key)
 
     def _find(self, row: RemoteGroup) -> FoundGroup | None:

@@ -9,6 +9,8 @@ from provisioning.outbound.models import RemoteAccount
 from provisioning.outbound.wanted import Wanted
 from provisioning.planning.models import Drift, Operation
 
+MARKED = "what has this name there carries another system's externalId"
+"""Why nothing is made or adopted; see Target.Adoption."""
 Action, Kind, Aim = Operation.Action, Drift.Kind, RemoteAccount.Aim
 
 
@@ -67,13 +69,17 @@ def about_account(
     return Difference(Kind.CHANGED, action, key, title, wanted.person_id, None, remote_id, told)
 
 
-def about_missing(wanted: Wanted, *, told: Mapping[str, list[Any]]) -> Difference | None:
-    """What is to be done about an account that does not stand there; None when none should."""
+def about_missing(wanted: Wanted, *, told: Mapping[str, list[Any]], hindrance: str = "") -> Difference | None:
+    """What is to be done about an account that does not stand there; None when none should.
+
+    `hindrance` says why it cannot be made.
+    """
     if wanted.aim != Aim.PRESENT:
         return None
     key, title = f"person:{wanted.person_id}", str(wanted.document.get("userName", wanted.person_id))
-    action = Action.NONE if wanted.fault else Action.CREATE
-    return Difference(Kind.MISSING, action, key, title, wanted.person_id, differences=told, reason=wanted.fault)
+    reason = wanted.fault or hindrance
+    action = Action.NONE if reason else Action.CREATE
+    return Difference(Kind.MISSING, action, key, title, wanted.person_id, differences=told, reason=reason)
 
 
 def about_shadow(remote_id: str, *, title: str, reason: str) -> Difference:

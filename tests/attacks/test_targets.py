@@ -11,7 +11,9 @@ from broker.actors import SYSTEM
 from broker.delivery.models import Delivery, Lane
 from broker.delivery.services import drop_hold
 from broker.directory.services import deactivate_person, reactivate_person
+from provisioning.outbound.connectors.base import TargetError
 from provisioning.outbound.models import RemoteAccount
+from provisioning.outbound.reading_back import read_back
 from provisioning.outbound.registering import change_target
 from tests.fakes.scim_target.running import ScimTarget
 from tests.provisioning.outbound.conftest import desk, there
@@ -65,6 +67,35 @@ def test_a_leavers_account_under_their_name_is_closed_and_not_passed_over_as_abs
     assert user["active"] is False
     account = desk.account(alice)
     assert (account.state, account.read_active, account.was_adopted) == (State.DISABLED, False, True)
+
+
+def test_a_leavers_account_that_another_system_marked_is_neither_closed_nor_taken_for_absent(desk: Desk):
+    """Not ours to close, and not ours to call closed: the row waits, late, until an operator decides."""
+    alice = desk.person("alice")
+    desk.there.act("create", document={"userName": "alice", "active": True, "externalId": "another-systems-17"})
+    desk.sync(alice, carried=False)
+    deactivate_person(alice, reason="left", actor=SYSTEM)
+    desk.sync(alice)
+    [user] = desk.users()
+    assert (user["active"], user["externalId"]) == (True, "another-systems-17")
+    assert (desk.delivery(alice).state, desk.delivery(alice).reason) == ("retrying", "target.foreign")
+    with pytest.raises(TargetError, match=r"target\.foreign"):
+        read_back(desk.target, [alice.pk])
+    assert (desk.account(alice).remote_id, desk.account(alice).read_at) == ("", None)
+    change_target(desk.target, actor=SYSTEM, adoption="any")
+    desk.hurry()
+    assert (desk.users()[0]["active"], desk.delivery(alice).state) == (False, "confirmed")
+
+
+def test_a_leavers_account_that_another_system_marked_and_closed_is_no_door(desk: Desk):
+    alice = desk.person("alice")
+    desk.there.act("create", document={"userName": "alice", "active": False, "externalId": "another-systems-17"})
+    desk.sync(alice, carried=False)
+    deactivate_person(alice, reason="left", actor=SYSTEM)
+    desk.sync(alice)
+    assert (desk.delivery(alice).state, desk.account(alice).state) == ("confirmed", State.ABSENT)
+    [account] = read_back(desk.target, [alice.pk])
+    assert (account.remote_id, account.state) == ("", State.ABSENT)
 
 
 def test_an_account_of_somebody_else_is_not_closed_for_its_name(desk: Desk):

@@ -29,6 +29,12 @@ class Target(Party):
         DELETE = "delete"
         KEEP = "keep"
 
+    class Adoption(models.TextChoices):
+        """Of accounts and groups that stand there under the name that ours would have."""
+
+        UNMARKED = "unmarked", "those without another system's externalId"
+        ANY = "any", "any, whatever externalId they carry"
+
     class GroupStrategy(models.TextChoices):
         NONE = "none", "Groups are not kept"
         MEMBERSHIPS = "memberships", "Groups with their members"
@@ -59,6 +65,13 @@ class Target(Party):
     )
     leaver_policy = models.CharField(
         max_length=12, choices=LeaverPolicy.choices, default=LeaverPolicy.DEACTIVATE, help_text="of those who left"
+    )
+    adoption = models.CharField(
+        max_length=12,
+        choices=Adoption.choices,
+        default=Adoption.UNMARKED,
+        db_default=Adoption.UNMARKED,
+        help_text="what becomes ours of what stands there under the same name; never another person's",
     )
     group_strategy = models.CharField(max_length=16, choices=GroupStrategy.choices, default=GroupStrategy.NONE)
     groups = models.JSONField(

@@ -115,12 +115,44 @@ def test_an_account_that_carries_our_external_id_is_kept_and_not_doubled(desk: D
 def test_a_conflict_adopts_the_account_of_that_name(desk: Desk):
     alice = desk.person("alice")
     desk.sync(desk.person("zoe"))
-    desk.there.act("create", document={"userName": "alice", "externalId": "legacy-17", "active": True})
+    desk.there.act("create", document={"userName": "alice", "active": True})
     desk.sync(alice)
     assert desk.user(alice)["userName"] == "alice"
     assert len(desk.users()) == 2
     assert desk.account(alice).was_adopted
     assert Event.objects.filter(type="target.account_adopted").count() == 1
+
+
+@pytest.mark.parametrize("mark", ["legacy-17", "8c5ee1b0-5b6f-4b9e-9f3c-1d2e3f4a5b6c"])
+def test_an_account_that_carries_another_systems_external_id_is_not_taken_for_its_name(desk: Desk, mark: str):
+    alice = desk.person("alice")
+    desk.sync(desk.person("zoe"))
+    desk.there.act("create", document={"userName": "alice", "externalId": mark, "active": True})
+    desk.sync(alice)
+    assert (desk.delivery(alice).state, desk.delivery(alice).reason) == (Row.DEAD, "target.foreign")
+    [user] = [one for one in desk.users() if one["userName"] == "alice"]
+    assert (user["externalId"], user.get("displayName")) == (mark, None)
+    assert (desk.account(alice).was_adopted, desk.account(alice).remote_id) == (False, "")
+    assert not Event.objects.filter(type="target.account_adopted").exists()
+
+
+def test_it_is_adopted_where_the_target_lets_any_be_adopted(desk: Desk):
+    alice = desk.person("alice")
+    desk.sync(desk.person("zoe"))
+    desk.there.act("create", document={"userName": "alice", "externalId": "legacy-17", "active": True})
+    desk.target = change_target(desk.target, actor=SYSTEM, adoption="any")
+    desk.sync(alice)
+    assert (desk.user(alice)["userName"], desk.account(alice).was_adopted) == ("alice", True)
+    assert len(desk.users()) == 2
+
+
+def test_another_persons_account_is_not_adopted_where_any_is(desk: Desk, alice):
+    other = desk.person("bob")
+    desk.target = change_target(desk.target, actor=SYSTEM, adoption="any")
+    Identifier.objects.filter(person=alice, kind="user_name").update(value="was-alice", comparable="was-alice")
+    Identifier.objects.filter(person=other, kind="user_name").update(value="alice", comparable="alice")
+    desk.sync(other)
+    assert (desk.delivery(other).state, desk.delivery(other).reason) == (Row.DEAD, "target.taken")
 
 
 def test_a_conflict_with_the_account_of_another_person_of_ours_adopts_nothing(desk: Desk, alice):

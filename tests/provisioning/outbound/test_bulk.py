@@ -60,11 +60,19 @@ def test_a_bulk_that_died_after_six_is_finished_without_repeating_the_six(desk: 
 
 
 def test_one_whose_name_is_taken_is_adopted_and_the_others_are_made(desk: Desk, people):
-    desk.there.act("create", document={"userName": "person3", "externalId": "legacy", "active": True})
+    desk.there.act("create", document={"userName": "person3", "active": True})
     desk.carry()
     assert len(desk.users()) == 11
     assert RemoteAccount.objects.get(was_adopted=True).person == people[3]
     assert desk.user(people[3])["userName"] == "person3"
+
+
+def test_one_whose_name_another_system_has_is_a_dead_letter_and_the_others_are_made(desk: Desk, people):
+    desk.there.act("create", document={"userName": "person3", "externalId": "legacy", "active": True})
+    desk.carry()
+    assert len(desk.users()) == 11
+    assert (desk.delivery(people[3]).state, desk.delivery(people[3]).reason) == ("dead", "target.foreign")
+    assert not RemoteAccount.objects.filter(was_adopted=True).exists()
 
 
 def test_a_target_that_refuses_a_bulk_of_its_own_offering_gets_single_requests(desk: Desk, people):

@@ -60,11 +60,19 @@ def test_a_target_is_registered_with_the_owner_of_its_application_and_a_sealed_c
 
 
 def test_what_was_applied_comes_out_and_goes_in_again_without_a_change(tmp_path: Path):
-    apply(tmp_path, scope={"everyone": True}, leaver_policy="delete", breaker_share=0.25, max_connections=64)
+    apply(
+        tmp_path,
+        scope={"everyone": True},
+        leaver_policy="delete",
+        adoption="any",
+        breaker_share=0.25,
+        max_connections=64,
+    )
     exported = export_configuration()
     assert SECRET not in exported
     [found] = yaml.safe_load(exported)["targets"]
     assert (found["leaver_policy"], found["breaker_share"], found["max_connections"]) == ("delete", 0.25, 64)
+    assert found["adoption"] == "any"
     before = Event.objects.filter(type="party.changed").count()
     (tmp_path / "again.yaml").write_text(exported)
     apply_configuration(read_configuration(tmp_path / "again.yaml", environment={}), actor=SYSTEM)
@@ -97,6 +105,7 @@ def test_a_changed_mapping_is_computed_anew_and_a_changed_address_is_probed_anew
         ({"mapping": {"userName": "email", "password": "email"}}, "password"),
         ({"mapping": {"userName": "email", "roles": "groups"}}, "roles"),
         ({"leaver_policy": "forget"}, "forget"),
+        ({"adoption": "all"}, "all"),
         ({"max_connections": 65}, "64"),
         ({"breaker_share": 2}, "from 0 to 1"),
         ({"groups": ["sales"]}, "memberships"),

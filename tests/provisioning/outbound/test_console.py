@@ -28,6 +28,7 @@ def entered(application, **changes):
         "scope": '{"everyone": true}',
         "mapping_lines": "userName: user_name|email\nemails: email",
         "leaver_policy": "deactivate",
+        "adoption": "unmarked",
         "group_strategy": "none",
         "groups": "",
         "breaker_count": "50",
@@ -57,6 +58,7 @@ def test_a_target_is_registered_and_its_credential_is_nowhere_on_the_page(consol
     [
         ({"scope": '{"everyone": 1}'}, "true or false"),
         ({"scope": "[]"}, "mapping"),
+        ({"adoption": "all"}, "all is not one of the available choices"),
         ({"mapping_lines": "userName email"}, "a colon"),
         ({"mapping_lines": "emails: email"}, "userName is missing"),
         ({"credential": "two words"}, "no space"),

@@ -126,6 +126,21 @@ def test_a_group_of_that_name_is_adopted_and_not_doubled(desk: Desk, sales):
     assert len(desk.there.groups()) == 1
 
 
+def test_a_group_that_another_system_marked_is_left_alone(desk: Desk, sales):
+    alice = desk.person("alice")
+    desk.sync(alice)
+    desk.target.refresh_from_db()
+    desk.target.capabilities |= {"finds_external_id": False}
+    desk.target.save()
+    desk.there.act("create", type="Group", document={"displayName": "sales", "externalId": "legacy-sales"})
+    set_members(sales, ids(alice), actor=SYSTEM)
+    sync(desk, sales)
+    [group] = desk.there.groups()
+    assert (group["externalId"], group.get("members", [])) == ("legacy-sales", [])
+    row = Delivery.objects.get(subject=f"group:{sales.uid}")
+    assert (row.state, row.reason) == ("dead", "target.foreign")
+
+
 def test_a_group_that_is_gone_here_goes_there(desk: Desk, sales):
     alice = desk.person("alice")
     desk.sync(alice)

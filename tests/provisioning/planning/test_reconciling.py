@@ -14,11 +14,12 @@ from broker.directory.models import Group, Membership
 from broker.events.models import Event
 from provisioning.outbound.models import Hold, RemoteAccount, RemoteGroup, Target
 from provisioning.outbound.services import refresh_groups
+from provisioning.planning.differing import MARKED
 from provisioning.planning.doctor import check_reconciliations
 from provisioning.planning.forgetting import forget_ended
 from provisioning.planning.gauges import read_gauges
 from provisioning.planning.models import Drift, Run, Watch
-from provisioning.planning.scheduling import reconcile, start_due
+from provisioning.planning.scheduling import make_plan, reconcile, start_due
 from provisioning.planning.tasks import carry_run, forget, reconcile_due
 from tests.fakes.scim_target.running import ScimTarget
 from tests.provisioning.planning import house
@@ -129,6 +130,21 @@ def test_an_account_of_the_same_name_is_adopted(fake: ScimTarget, target: Target
     reconcile(target, actor=SYSTEM)
     drift = Drift.objects.get()
     assert (drift.kind, drift.repair) == ("changed", "sent")
+
+
+def test_an_account_of_the_same_name_that_another_system_marked_is_told_of_and_not_touched(
+    fake: ScimTarget, target: Target
+) -> None:
+    house.make_people(1)
+    fake.act("create", document={"schemas": [], "userName": "P0@acme.example", "externalId": "legacy-17"})
+    reconcile(target, actor=SYSTEM)
+    assert kinds() == {"missing": 1, "shadow": 1}
+    assert set(Drift.objects.values_list("touches", "repair")) == {(False, "none")}
+    assert not Delivery.objects.exists()
+    operation = make_plan(target, actor=SYSTEM).operations.get(person__isnull=False)
+    assert (operation.action, operation.reason) == ("none", MARKED)
+    Target.objects.update(adoption="any")
+    assert make_plan(target, actor=SYSTEM).operations.get().action == "adopt"
 
 
 def test_what_a_delivery_is_still_to_bring_is_no_drift(fake: ScimTarget, target: Target) -> None:
