@@ -1,17 +1,18 @@
-"""Accounts at targets: how soon, how fast, and how much for little: `python -m bench.provisioning`.
+"""Accounts at targets: how soon, how fast, and how much for little: `python -m bench.provisioning [PART …]`.
 
 One installation of our own: PostgreSQL that writes durably, Redis, and, where processes are told of, the web server and
 a worker as the image starts it. Targets are the suite's applications, each a process of its own. A queue of deliveries
 that is worked off here is worked off by one process, as one worker does it.
 """
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -47,16 +48,18 @@ class Size:
 
 FULL = Size(leavers=8, urgent=30, busy=6_000, sent=10_000, alone=60, pages_a_second=5, compared=100_000)
 QUICK = Size(leavers=2, urgent=4, busy=600, sent=600, alone=10, pages_a_second=1, compared=5_000)
+WITH_PROCESSES = ("leaver", "urgent")
+PARTS = (*WITH_PROCESSES, "sending", "difference")
 
 
-def main(*, is_quick: bool = False) -> None:
+def main(parts: Sequence[str] = PARTS, *, is_quick: bool = False) -> None:
     """Print the figures. A process of its own, which the settings tell of this installation and no other."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("BROKER_", "DJANGO_"))}
-    command = [sys.executable, "-m", "bench.provisioning", "quick" if is_quick else "full"]
+    command = [sys.executable, "-m", "bench.provisioning", "quick" if is_quick else "full", *parts]
     subprocess.run(command, check=True, cwd=ROOT, env=kept)
 
 
-def measure(size: Size) -> None:
+def measure(size: Size, parts: Sequence[str]) -> None:
     """Everything in one installation, the parts with real processes first."""
     from bench.satosa_ours import DurablePostgreSQL
     from tests.faults.world import World
@@ -66,12 +69,15 @@ def measure(size: Size) -> None:
         folder = Path(name)
         world = exits.enter_context(World(folder, database=DurablePostgreSQL))
         world.become_product()
-        parts = Parts(folder, world, exits, size)
-        with parts.processes():
-            parts.leaver()
-            parts.urgent()
-        parts.sending()
-        parts.difference()
+        every = Parts(folder, world, exits, size)
+        if set(parts) & set(WITH_PROCESSES):
+            with every.processes():
+                for part in WITH_PROCESSES:
+                    if part in parts:
+                        getattr(every, part)()
+        for part in PARTS:
+            if part in parts and part not in WITH_PROCESSES:
+                getattr(every, part)()
 
 
 class Parts:
@@ -406,7 +412,13 @@ def _told(seconds: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] in (["quick"], ["full"]):
-        measure(QUICK if sys.argv[1] == "quick" else FULL)
+    if sys.argv[1:2] in (["quick"], ["full"]):
+        measure(QUICK if sys.argv[1] == "quick" else FULL, sys.argv[2:])
     else:
-        main(is_quick="--quick" in sys.argv)
+        parser = argparse.ArgumentParser(prog="python -m bench.provisioning", description=__doc__)
+        parser.add_argument("--quick", action="store_true", help="little of everything")
+        parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all, if none is named")
+        asked = parser.parse_args()
+        if unknown := set(asked.parts) - set(PARTS):
+            parser.error(f"no part is called {', '.join(sorted(unknown))}")
+        main(asked.parts or PARTS, is_quick=asked.quick)

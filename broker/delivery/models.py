@@ -105,8 +105,8 @@ class Delivery(models.Model):
                 condition=Q(settled_at=None, lease_until=None),
             ),
             models.Index(name="delivery_leased", fields=["lease"], condition=Q(lease_until__isnull=False)),
-            # The subject first, and no other index that a lane's unsettled rows could be read by: right after many came,
-            # PostgreSQL believes that there is hardly one, and would look through all of them for each.
+            # The subject first, and no other index by which a lane's unsettled rows could be read: right after many
+            # came PostgreSQL believes that there is hardly one, and would look through all of them for each.
             models.Index(name="delivery_by_subject", fields=["subject", "lane", "settled_at"]),
             models.Index(name="delivery_late", fields=["late_at"], condition=Q(late_at__isnull=False)),
             models.Index(name="delivery_by_state", fields=["state", "settled_at"]),
