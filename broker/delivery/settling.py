@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from math import inf
 from threading import Lock
-from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from broker import limits
@@ -22,6 +21,7 @@ from broker.delivery.models import Attempt, Delivery
 from broker.delivery.outcomes import Outcome, Result
 from broker.events.catalogue import DELIVERY_DEAD
 from broker.events.services import record
+from broker.rows import update_rows
 
 State = Delivery.State
 WRITTEN = ("state", "reason", "detail", "status", "digest", "due_at", "failures", "settled_at", "superseded_by")
@@ -161,23 +161,16 @@ def _renew(lease: str, left: int, *, now: datetime) -> None:
 
 def _update(rows: Sequence[Delivery], *, lease: str) -> int:
     """Write `WRITTEN` of rows under this lease, and end it, in one statement. Returns how many there were."""
-    quote = connection.ops.quote_name
-    fields: list[Any] = [Delivery._meta.get_field(name) for name in ("id", *WRITTEN)]
-    columns = [str(one.column) for one in fields]
-    is_typed = connection.vendor == "postgresql"
-    places = [f"CAST(%s AS {one.db_type(connection)})" if is_typed else "%s" for one in fields]
-    places[0] = "CAST(%s AS bigint)" if is_typed else "%s"
-    values = ", ".join([f"({', '.join(places)})"] + [f"({', '.join(['%s'] * len(fields))})"] * (len(rows) - 1))
-    # Both databases name the columns of VALUES like this. Python counts the rows of no statement that begins WITH.
-    given = {name: f"decided.column{place}" for place, name in enumerate(columns, start=1)}
-    changes = ", ".join(f"{quote(name)} = {given[name]}" for name in columns[1:])
-    table = quote(Delivery._meta.db_table)
-    sql = (  # names of our model
-        f"UPDATE {table} SET {changes}, lease = '', lease_until = NULL, began_at = NULL, "  # noqa: S608
-        f"late_at = CASE WHEN {given['settled_at']} IS NULL THEN {table}.late_at END FROM (VALUES {values}) AS decided "
-        f"WHERE {table}.id = {given['id']} AND {table}.lease = %s AND {table}.lease_until IS NOT NULL"
+    settled_at = f"{{new}}.column{WRITTEN.index('settled_at') + 2}"
+    return update_rows(
+        rows,
+        WRITTEN,
+        also={
+            "lease": "''",
+            "lease_until": "NULL",
+            "began_at": "NULL",
+            "late_at": f"CASE WHEN {settled_at} IS NULL THEN {{row}}.late_at END",
+        },
+        only="{row}.lease = %s AND {row}.lease_until IS NOT NULL",
+        parameters=[lease],
     )
-    parameters = [one.get_db_prep_save(getattr(row, one.attname), connection) for row in rows for one in fields]
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [*parameters, lease])
-        return int(cursor.rowcount)
