@@ -1248,6 +1248,7 @@ CATALOGUE: tuple[Refusal, ...] = (
     Refusal("approval.decided", 409, "This was decided or withdrawn before.", _OPS, "Look at the list again."),
     Refusal("approval.expired", 409, "This waited too long.", _OPS, "Ask anew."),
     Refusal("approval.pending", 409, "Exactly this waits for an approval already.", _OPS, "Let it be decided."),
+    Refusal("approval.no_reason", 400, "No reason was given.", _OPS, "Say why, so that it can be mended."),
     Refusal("approval.nothing", 409, "There is nothing here to be approved.", _OPS, "Look at the list again."),
     # Policies
     Refusal(

@@ -100,9 +100,6 @@ class ApprovalAdmin(MadeByPrograms, ModelAdmin):
         actor = operator_actor(request)
         decision, reason = request.POST.get("decision", ""), request.POST.get("reason", "").strip()
         again = HttpResponseRedirect(reverse("admin:approvals_approval_change", args=[approval.pk]))
-        if decision == "refuse" and not reason:
-            messages.error(request, "Say why, so that it can be mended.")
-            return again
         services: dict[str, Callable[..., Approval]] = {"approve": approve, "refuse": refuse, "withdraw": withdraw}
         if decision not in services:
             messages.error(request, "Choose what shall become of it.")

@@ -87,7 +87,13 @@ def approve(approval: Approval, *, actor: Actor, reason: str = "") -> Approval:
 
 
 def refuse(approval: Approval, *, actor: Actor, reason: str) -> Approval:
-    """Refuse it, with a reason for the one who asked. Raises BrokerError."""
+    """Refuse it, with a reason for the one who asked. Raises BrokerError: approval.no_reason, or the code of a check.
+
+    One operator is enough for that, and may refuse what they asked for: nothing comes into force by it.
+    """
+    reason = reason.strip()
+    if not reason:
+        raise BrokerError("approval.no_reason")
     with transaction.atomic():
         approval, operator = _judged(approval, REFUSAL_CHECKS, actor=actor)
         handler_of(approval.kind).refuse(approval.subject_id, actor=actor, reason=reason[:REASON_CHARS])

@@ -99,6 +99,8 @@ class Item(models.Model):
         STILL_ACTIVE = "still_active", "the account reads as active"
         LIED = "target.lied", "the target said that it closed the account, and it reads as active"
         RETURNED = "access_returned", "the account was closed and reads as active again"
+        REFUSED = "refused", "an operator refused what the breaker held"
+        WRITTEN_OFF = "written_off", "an operator gave up what was to be delivered"
         HELD = "held", "the breaker holds it until a second operator releases it"
         SWITCHED_OFF = "switched_off", "the target is switched off here: nothing can be closed or read there"
         KEPT = "kept", "the target keeps the accounts of leavers by its policy"
@@ -128,7 +130,9 @@ class Item(models.Model):
     lied_at = models.DateTimeField(null=True, blank=True, help_text="when the target was found lying")
     returned_at = models.DateTimeField(null=True, blank=True, help_text="when access was last seen to be back")
     acknowledged_by = models.CharField(max_length=254, blank=True)
-    note = models.CharField(max_length=500, blank=True, help_text="why an operator acknowledged it")
+    note = models.CharField(
+        max_length=500, blank=True, help_text="why an operator acknowledged it, or who gave it up and why"
+    )
     # Not under the item's digest: copies of ledger rows, whose own digests the book has, and when to read again.
     proof = models.JSONField(
         default=dict, blank=True, help_text="{id: the ledger row with its attempts}, for when the ledger was pruned"

@@ -15,6 +15,7 @@ from broker.events import catalogue
 from broker.events.models import Event, Notice
 from broker.sessions.models import Participant
 from provisioning.leaver.doors.base import new_item, settle_unverifiable
+from provisioning.leaver.doors.giving_up import note_given_up
 from provisioning.leaver.doors.ledger import UNFINISHED, keep_proof, rows_by_reference
 from provisioning.leaver.models import Case, Item
 
@@ -56,6 +57,8 @@ class ApplicationDoor:
                     item.state, item.code, item.settled_at = Item.State.OPEN, Code.WAITING, None
             elif not item.is_open:
                 continue
+            elif now < until and note_given_up(item, next(iter(told), None)):
+                continue  # its session may go on there until then
             elif told:
                 item.delivery = told[0].pk
                 keep_proof(item, told[0])

@@ -7,17 +7,19 @@ from broker.actors import Actor
 from broker.delivery.models import Delivery, Lane
 from broker.delivery.services import resume_lane, retry
 from broker.errors import BrokerError
-from provisioning.leaver.doors.targets import Place, places_of
+from provisioning.leaver.doors.targets import Place, ask_to_close, places_of
 from provisioning.leaver.models import Case, Item
 
+GIVEN_UP = (Item.Code.REFUSED, Item.Code.WRITTEN_OFF)
 WAITING = (Delivery.State.PENDING, Delivery.State.RETRYING, Delivery.State.DEAD)
 
 
 def ask_targets(case: Case, items: Sequence[Item], *, now: datetime, actor: Actor) -> int:
     """Attempt at once what waits at targets, and have closed accounts read with the next look at the case.
 
-    A lane in which nobody answered goes on; one that an operator paused, what the breaker holds and what is kept by
-    policy stay as they are. Returns how many items were asked about. The caller holds the case's row, and looks at it.
+    What was given up is asked for anew, past the breaker. A lane in which nobody answered goes on; one that an operator
+    paused, what the breaker holds and what is kept by policy stay as they are. Returns how many items were asked about.
+    The caller holds the case's row, and looks at it.
     """
     places = places_of(case, [item for item in items if item.kind == Item.Kind.TARGET])
     asked = 0
@@ -29,6 +31,9 @@ def ask_targets(case: Case, items: Sequence[Item], *, now: datetime, actor: Acto
             resume_lane(place.target.lane, actor=actor)
         if not item.is_open and item.reading is None:
             item.read_next_at = now
+            asked += 1
+        elif item.code in GIVEN_UP and not place.is_being_closed:
+            ask_to_close(place, case, now=now)
             asked += 1
         else:
             asked += _attempt(item, place, actor=actor)

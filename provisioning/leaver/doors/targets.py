@@ -17,6 +17,7 @@ from broker.delivery.enqueueing import NewDelivery, enqueue
 from broker.delivery.models import Delivery, Priority
 from provisioning.leaver.digests import time_text
 from provisioning.leaver.doors.base import new_item, reopen
+from provisioning.leaver.doors.giving_up import note_given_up
 from provisioning.leaver.doors.ledger import UNFINISHED, keep_proof, rows_of
 from provisioning.leaver.models import Case, Item
 from provisioning.leaver.seen import KIND, Seen
@@ -99,6 +100,8 @@ def _look_at_open(item: Item, place: Place, *, now: datetime) -> None:
         item.lied_at = item.lied_at or now
     elif any(row.hold and row.settled_at is None for row in place.syncs):
         item.code = Code.HELD
+    elif note_given_up(item, next(iter(place.syncs), None)):
+        return
     elif item.code not in (Code.RETURNED, Code.LIED, Code.STILL_ACTIVE):
         item.code = Code.WAITING
 
@@ -133,7 +136,8 @@ def _take_reading(item: Item, place: Place, case: Case, *, now: datetime) -> Non
             return
         if seen == Seen.ACTIVE:
             item.code = Code.STILL_ACTIVE if item.code == Code.WAITING else item.code
-            _ask_to_close(place, case, now=now)
+            if item.code != Code.REFUSED:
+                ask_to_close(place, case, now=now)
         else:
             code = Code.INACTIVE if seen == Seen.INACTIVE else Code.ABSENT if place.account else Code.NO_ACCOUNT
             _settle(item, code, row, {"account": seen})
@@ -146,7 +150,7 @@ def _take_reading(item: Item, place: Place, case: Case, *, now: datetime) -> Non
         item.returned_at, item.since = now, since
         item.deadline = since + timedelta(seconds=place.target.leaver_deadline)
         item.read_next_at = None
-        _ask_to_close(place, case, now=now)
+        ask_to_close(place, case, now=now)
         return
     item.reread = max(item.reread, _rereads_until(item, row.settled_at))
     _schedule(item)
@@ -155,7 +159,7 @@ def _take_reading(item: Item, place: Place, case: Case, *, now: datetime) -> Non
 def _settle(item: Item, code: Item.Code, row: Delivery, evidence: Mapping[str, object]) -> None:
     item.state, item.code, item.settled_at = Item.State.READ_BACK, code, row.settled_at
     item.evidence, item.delivery, item.digest = dict(evidence), row.pk, row.digest
-    item.proof = {}
+    item.proof, item.note = {}, ""
     keep_proof(item, row)
     item.reread = 0
     _schedule(item)
@@ -214,8 +218,8 @@ def _ask_to_read(item: Item, place: Place, case: Case) -> int:
     return rows[0].pk
 
 
-def _ask_to_close(place: Place, case: Case, *, now: datetime) -> None:
-    """Past the breaker like every other closing: what an operator refused to close is not closed from here instead."""
+def ask_to_close(place: Place, case: Case, *, now: datetime) -> None:
+    """Past the breaker like every other closing; nothing where it is under way, or kept by policy."""
     if not place.is_being_closed and place.target.leaver_policy != Target.LeaverPolicy.KEEP:
         request_sync(
             place.target,
