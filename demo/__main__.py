@@ -1,6 +1,6 @@
 """`make run`: Countersign with the demonstration company around it.
 
-The port comes from the variable PORT (8000 by default); the company takes the five ports behind it.
+The port comes from the variable PORT (8000 by default); the company takes the six ports behind it.
 """
 
 import hashlib
@@ -19,7 +19,9 @@ from broker.operations.processes import Program
 from demo.addresses import DEFAULT_PORT, NAMES, Addresses
 from demo.company import APPLICATIONS, COMPANY, FILES, HERE, SCHEMA, write_company
 from demo.fetching import fetch
+from demo.hr_system import make_telling
 from demo.integrations import Integrations
+from demo.staff import FIRST
 
 IN_FORCE = "erp-orders"
 """The policy that the two operators bring into force."""
@@ -36,17 +38,19 @@ class Demonstration:
     addresses: Addresses
     folder: Path
 
-    def prepare(self, _var: Path) -> Sequence[Program]:
+    def prepare(self, var: Path) -> Sequence[Program]:
         """Write what the company's processes and its configuration need; returns the processes."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         write_company(self.folder, self.addresses)
         clicks = json.loads(self.addresses.readdress((HERE / "clicks.json").read_text()))
+        clicks["people"]["snippets"] = [verification(var)]
         clicks["integrations"] = Integrations(self.addresses, self.folder).box()
         (self.folder / "clicks.json").write_text(json.dumps(clicks))
         options = ("--base-port", str(self.addresses.port), "--folder", str(self.folder))
         return (
             Program("identity-provider", (sys.executable, "-m", "demo.identity_provider", *options)),
             Program("globex", (sys.executable, "-m", "demo.openid_provider", *options)),
+            Program("hr-system", (sys.executable, "-m", "demo.hr_system", *options)),
             Program("erp", (sys.executable, "-m", "demo.erp", *options)),
             *(Program(one, (sys.executable, "-m", "demo.application", one, *options)) for one in APPLICATIONS),
         )
@@ -85,12 +89,16 @@ class Demonstration:
         raise embedded.CannotStart("Globex's identity provider does not answer; its log is log/globex.log")
 
     def begin(self) -> str:
-        """The first start: a policy comes into force, and the integrations ask. Returns what went wrong, or ""."""
+        """The first start: a policy comes into force, the integrations ask, HR tells of everybody.
+
+        Returns what went wrong, or "".
+        """
         from broker.errors import BrokerError
 
         try:
             bring_into_force(IN_FORCE)
             Integrations(self.addresses, self.folder).ask_once()
+            tell_of_everybody(self.folder, self.addresses)
         except (BrokerError, OSError, ValueError, KeyError) as error:
             return f"{type(error).__name__}: {error}"
         return ""
@@ -109,12 +117,13 @@ class Demonstration:
             f"  Acme CRM            {addresses.crm}/",
             f"  Acme HR portal      {addresses.hr}/",
             f"  Acme ERP            {addresses.erp}/",
+            f"  Acme HR system      {addresses.hr_system}/",
             f"  Identity provider   {addresses.identity_provider}/  (faults: {addresses.identity_provider}/faults)",
             f"  Globex Login        {addresses.globex}/  (faults: {addresses.globex}/faults)",
             "",
         ]
         if problem:
-            lines += [f"  The integrations could not be shown: {problem}", ""]
+            lines += [f"  The first requests could not be shown: {problem}", ""]
         if operators:
             lines.append("  Two operators for the console; each one-time password is shown only now:")
             lines += [f"    {one.email:20}{one.password}" for one in operators]
@@ -134,6 +143,22 @@ def bring_into_force(slug: str) -> None:
     olga, oscar = (Actor(ActorKind.OPERATOR, email) for email, _ in OPERATORS)
     version = PolicyVersion.objects.select_related("policy").get(policy__slug=slug, state=PolicyVersion.State.CANDIDATE)
     approve(request_activation(version, actor=olga), actor=oscar, reason="The demonstration begins with it.")
+
+
+def tell_of_everybody(folder: Path, addresses: Addresses) -> None:
+    """HR's people of the first day become known, and get accounts. Raises OSError where we do not take one."""
+    telling = make_telling(folder, addresses)
+    for colleague in FIRST:
+        for exchange in telling.tell(colleague, []):
+            if not exchange.is_well:
+                raise OSError(f"{exchange.method} {exchange.address} was answered {exchange.status}")
+
+
+def verification(var: Path) -> dict[str, str]:
+    """What is copied into a terminal to judge the newest export that was downloaded."""
+    newest = "ls -t ~/Downloads/leaver-*.json | head -n 1"
+    code = f'{sys.executable} ~/Downloads/verify_leaver.py \\\n  "$({newest})" --anchor {var / "seals.log"}'
+    return {"label": "Judge the newest export, offline", "code": code}
 
 
 def main() -> int:

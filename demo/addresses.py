@@ -1,4 +1,4 @@
-"""Where everything answers: one host, Countersign's port and the five behind it."""
+"""Where everything answers: one host, Countersign's port and the six behind it."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ NAMES = {
     "hr": "HR portal",
     "globex": "Globex's identity provider",
     "erp": "ERP",
+    "hr_system": "HR system",
 }
 """The companions in the order of their ports: our name for each, and how it is called to people."""
 
@@ -55,6 +56,10 @@ class Addresses:
     @property
     def erp(self) -> str:
         return self.address_of("erp")
+
+    @property
+    def hr_system(self) -> str:
+        return self.address_of("hr_system")
 
     def readdress(self, text: str) -> str:
         """`text` with the default port's addresses replaced by ours."""

@@ -14,14 +14,17 @@ from typing import Any
 
 from demo.addresses import Addresses
 from demo.id_token import CHECKED
+from demo.integrations import keep_secret
 from demo.logout_token import Leaving, LogoutRefused
 from demo.look import Look
 from demo.relying_party import RelyingParty, Started, Tokens
 from demo.sign_on_failed import SignOnFailed
-from demo.web import Answer, Page, Request, Site, Store, redirect, serve
+from demo.web import Answer, Beside, Page, Request, Site, Store, redirect, serve
 
 PROMPTS = {"fresh": "login", "silent": "none", "other": "select_account"}
 SECOND_FACTOR = "https://refeds.org/profile/mfa"
+ACCOUNTS = "crm-accounts"
+"""The target's name at Countersign, and of the file with its token."""
 BACKCHANNEL_PATH = "/backchannel-logout"
 TIMES = ("auth_time", "exp", "iat", "nbf", "updated_at")
 
@@ -33,12 +36,19 @@ class Business:
     client_id: str
     look: Look
     purpose: str
+    has_accounts: bool = False
+    """Whether it keeps accounts, and has a SCIM service for them."""
 
 
 BUSINESSES = {
     one.client_id: one
     for one in (
-        Business("crm", Look("Acme CRM", "Customers and orders", "C", "blue"), "Sign on to see your customers."),
+        Business(
+            "crm",
+            Look("Acme CRM", "Customers and orders", "C", "blue"),
+            "Sign on to see your customers.",
+            has_accounts=True,
+        ),
         Business("hr", Look("Acme HR portal", "Leave and payroll", "H", "plum"), "Sign on to see your leave."),
     )
 }
@@ -89,6 +99,8 @@ class Application:
                 '<p class="hint">Silently asks with prompt=none, which works only while you are signed on at the'
                 " broker.</p>"
             )
+            if self.business.has_accounts:
+                content += '<p><a href="/accounts">Who has an account here</a></p>'
             return self.look.page("Welcome", content)
         return self.look.page("Signed on", self._signed_on(tokens))
 
@@ -220,25 +232,38 @@ def _show(name: str, claims: Mapping[str, Any]) -> str:
     return escape(value if isinstance(value, str) else json.dumps(value))
 
 
+def make_site(name: str, addresses: Addresses, folder: Path) -> Site | Beside:
+    """The application `name`, with the secrets in `folder`."""
+    business, address = BUSINESSES[name], addresses.address_of(name)
+    relying_party = RelyingParty(
+        issuer=addresses.broker,
+        client_id=name,
+        client_secret=(folder / f"{name}.secret").read_text().strip(),
+        redirect_uri=f"{address}/callback",
+        signed_out_uri=f"{address}/signed-out",
+    )
+    application = Application(business, relying_party, broker=addresses.broker)
+    site = Site(address, application.pages(), on_fault=application.on_fault)
+    if not business.has_accounts:
+        return site
+    # Imported only here: the core's libraries take memory that the other application does not need.
+    from demo.accounts import SCIM_PATH, Accounts
+    from demo.accounts_page import AccountsPage
+
+    accounts = Accounts(folder / f"{ACCOUNTS}.json", token=keep_secret(folder, ACCOUNTS))
+    site.pages |= AccountsPage(accounts, look=business.look).pages()
+    return Beside(site, SCIM_PATH, accounts)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="one of Acme's business applications")
     parser.add_argument("application", choices=sorted(BUSINESSES))
     parser.add_argument("--base-port", type=int, required=True, help="Countersign's port; ours follows from it")
     parser.add_argument("--folder", type=Path, required=True, help="where the client secret is kept")
     options = parser.parse_args()
-    business = BUSINESSES[options.application]
     addresses = Addresses(options.base_port)
-    address = {"crm": addresses.crm, "hr": addresses.hr}[business.client_id]
-    relying_party = RelyingParty(
-        issuer=addresses.broker,
-        client_id=business.client_id,
-        client_secret=(options.folder / f"{business.client_id}.secret").read_text().strip(),
-        redirect_uri=f"{address}/callback",
-        signed_out_uri=f"{address}/signed-out",
-    )
-    application = Application(business, relying_party, broker=addresses.broker)
-    site = Site(address, application.pages(), on_fault=application.on_fault)
-    serve(site, port=addresses.port_of(business.client_id))
+    site = make_site(options.application, addresses, options.folder)
+    serve(site, port=addresses.port_of(options.application))
 
 
 if __name__ == "__main__":

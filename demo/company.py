@@ -5,11 +5,15 @@ from pathlib import Path
 
 from demo import erp, identity_provider
 from demo.addresses import Addresses
+from demo.application import ACCOUNTS
+from demo.hr_system import SOURCE
 from demo.integrations import CLIENTS, date_flows, keep_secret
 
 HERE = Path(__file__).resolve().parent
 COMPANY = "company.yaml"
 APPLICATIONS = ("crm", "hr")
+SECRETS = (*APPLICATIONS, *CLIENTS, SOURCE, ACCOUNTS)
+"""Names of whom a file has a secret: applications and clients, HR's source, the CRM's accounts."""
 SCHEMA = "words.cedarschema"
 """Declared before the configuration is applied."""
 POLICIES = ("erp-orders.cedar", "hr-entrance.cedar")
@@ -17,7 +21,7 @@ FILES = (
     COMPANY,
     identity_provider.METADATA_FILE,
     erp.METADATA_FILE,
-    *(f"{client}.secret" for client in (*APPLICATIONS, *CLIENTS)),
+    *(f"{name}.secret" for name in SECRETS),
     SCHEMA,
     *POLICIES,
 )
@@ -25,8 +29,8 @@ FILES = (
 
 def write_company(folder: Path, addresses: Addresses) -> None:
     """Write FILES; secrets and keys that are there stay."""
-    for client in (*APPLICATIONS, *CLIENTS):
-        keep_secret(folder, client)
+    for name in SECRETS:
+        keep_secret(folder, name)
     metadata = identity_provider.make_metadata(folder, sso_url=f"{addresses.identity_provider}/sso")
     (folder / identity_provider.METADATA_FILE).write_bytes(metadata)
     (folder / erp.METADATA_FILE).write_bytes(erp.make_metadata(folder, address=addresses.erp))

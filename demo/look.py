@@ -81,7 +81,14 @@ class Look:
         }
 
 
-_ICON_FILL = {"amber": "#a84300", "blue": "#1d4f9f", "plum": "#7a2a78", "teal": "#0b6268", "moss": "#3c6116"}
+_ICON_FILL = {
+    "amber": "#a84300",
+    "blue": "#1d4f9f",
+    "plum": "#7a2a78",
+    "teal": "#0b6268",
+    "moss": "#3c6116",
+    "rose": "#9c1c4f",
+}
 
 
 def rows(pairs: dict[str, str]) -> str:

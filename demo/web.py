@@ -122,7 +122,7 @@ class Site:
         open_to_all: frozenset[str] = frozenset(),
     ) -> None:
         self.address = address
-        self.pages = pages
+        self.pages = dict(pages)
         self.on_fault = on_fault
         self.open_to_all = open_to_all
 
@@ -157,6 +157,19 @@ class Site:
             return page(read_request(environ))
         except Exception as error:  # noqa: BLE001 - the last resort of a server: say it on a page and go on
             return self.on_fault(error)
+
+
+class Beside:
+    """A WSGI application: `other` below `path`, the site for the rest."""
+
+    def __init__(self, site: Site, path: str, other: Callable[..., Iterable[bytes]]) -> None:
+        self.site = site
+        self.path = path
+        self.other = other
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        is_theirs = environ["PATH_INFO"].startswith(f"{self.path}/")
+        return (self.other if is_theirs else self.site)(environ, start_response)
 
 
 def read_request(environ: Mapping[str, Any]) -> Request:
@@ -196,7 +209,7 @@ class _Handler(WSGIRequestHandler):
         sys.stderr.write(f"{self.log_date_time_string()} {self.command} {urlsplit(self.path).path} {code}\n")
 
 
-def serve(site: Site, *, port: int) -> None:
+def serve(site: Site | Beside, *, port: int) -> None:
     """Answer on loopback until the process is stopped."""
     with _Server(("127.0.0.1", port), _Handler) as server:
         server.set_app(site)

@@ -50,6 +50,10 @@ class Demonstration:
         return self.addresses.hr
 
     @property
+    def hr_system(self) -> str:
+        return self.addresses.hr_system
+
+    @property
     def identity_provider(self) -> str:
         return self.addresses.identity_provider
 

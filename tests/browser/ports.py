@@ -1,4 +1,4 @@
-"""Prints a free port that has five more free ones behind it, for the demonstration."""
+"""Prints a free port that has six more free ones behind it, for the demonstration."""
 
 import contextlib
 import random
@@ -29,7 +29,7 @@ def find_port() -> int:
     for port in random.sample(RANGE, len(RANGE)):
         if are_free(range(port, port + COUNT)):
             return port
-    raise SystemExit("no six free ports in a row were found")
+    raise SystemExit("no seven free ports in a row were found")
 
 
 if __name__ == "__main__":

@@ -22,15 +22,16 @@ import pytest
 
 from demo import erp, identity_provider
 from demo.addresses import NAMES, Addresses
-from demo.application import BUSINESSES, Application
+from demo.application import BUSINESSES, make_site
 from demo.authorization import Client
 from demo.company import COMPANY, SCHEMA, write_company
 from demo.erp import ACS_PATH, ERP
 from demo.fetching import fetch
+from demo.hr_system import STAFF_FILE, HRSystem, make_telling
 from demo.identity_provider import IdentityProvider
 from demo.openid_provider import CLIENT_ID, SLUG, OpenIDProvider
-from demo.relying_party import RelyingParty
-from demo.web import Site
+from demo.staff import Staff
+from demo.web import Beside, Site
 from tests.browser.authority import Authority
 from tests.browser.demonstration import ROOT, Demonstration
 from tests.browser.ports import find_port
@@ -43,8 +44,9 @@ HOSTS = {
     "hr": "hr.hooli.test",
     "globex": "login.globex.localhost",
     "erp": "erp.umbrella.test",
+    "hr_system": "people.wayne.test",
 }
-"""Six registrable domains."""
+"""Seven registrable domains."""
 HERE = "127.0.0.1"
 READY_SECONDS = 60
 
@@ -114,7 +116,7 @@ def running(folder: Path, authority: Authority) -> Iterator[Company]:
         yield company
 
 
-def _sites(company: Company) -> dict[str, Site]:
+def _sites(company: Company) -> dict[str, Site | Beside]:
     """The companions by their names, as the demonstration puts them together."""
     addresses, folder = company.addresses, company.folder
     acme = IdentityProvider(
@@ -128,22 +130,16 @@ def _sites(company: Company) -> dict[str, Site]:
     globex = OpenIDProvider(address=addresses.globex, client=client, folder=folder)
     party = erp.make_party(folder, address=addresses.erp, metadata_url=f"{addresses.broker}/saml/idp/metadata")
     orders = ERP(party, metadata=erp.make_metadata(folder, address=addresses.erp), broker=addresses.broker)
-    sites = {
+    staff = Staff(folder / STAFF_FILE)
+    people = HRSystem(staff, make_telling(folder, addresses), accounts=f"{addresses.crm}/accounts")
+    sites: dict[str, Site | Beside] = {
         "identity_provider": Site(addresses.identity_provider, acme.pages(), on_fault=acme.on_fault),
         "globex": Site(addresses.globex, globex.pages(), on_fault=globex.on_fault),
         "erp": Site(addresses.erp, orders.pages(), on_fault=orders.on_fault, open_to_all=frozenset({ACS_PATH})),
+        "hr_system": Site(addresses.hr_system, people.pages(), on_fault=people.on_fault),
     }
-    for name, business in BUSINESSES.items():
-        address = addresses.address_of(name)
-        relying_party = RelyingParty(
-            issuer=addresses.broker,
-            client_id=name,
-            client_secret=(folder / f"{name}.secret").read_text(),
-            redirect_uri=f"{address}/callback",
-            signed_out_uri=f"{address}/signed-out",
-        )
-        application = Application(business, relying_party, broker=addresses.broker)
-        sites[name] = Site(address, application.pages(), on_fault=application.on_fault)
+    for name in BUSINESSES:
+        sites[name] = make_site(name, addresses, folder)
     assert sites.keys() == NAMES.keys()
     return sites
 
@@ -175,7 +171,7 @@ class _Server(WSGIServer):
 
 
 @contextlib.contextmanager
-def _serving(site: Site, *, port: int, files: tuple[Path, Path]) -> Iterator[None]:
+def _serving(site: Site | Beside, *, port: int, files: tuple[Path, Path]) -> Iterator[None]:
     with _Server((HERE, port), _QuietHandler) as server:
         server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         server.context.load_cert_chain(*files)

@@ -155,7 +155,7 @@ class Visitor:
         yet is not waited for here.
         """
         for _ in range(PAGES_IN_A_ROW):
-            self.page.wait_for_function("document.readyState === 'complete'")
+            self.page.wait_for_function("() => document.readyState === 'complete'")
             try:
                 self.page.evaluate(SETTLE, "auto")
             except Error as error:

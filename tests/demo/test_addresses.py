@@ -23,4 +23,4 @@ def test_ports_that_overlap_with_the_usual_ones_are_not_replaced_twice() -> None
 
 def test_every_process_has_a_port_of_its_own() -> None:
     addresses = Addresses(9000)
-    assert sorted(addresses.ports.values()) == [9001, 9002, 9003, 9004, 9005]
+    assert sorted(addresses.ports.values()) == [9001, 9002, 9003, 9004, 9005, 9006]
