@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -157,7 +158,8 @@ def tell_of_everybody(folder: Path, addresses: Addresses) -> None:
 def verification(var: Path) -> dict[str, str]:
     """What is copied into a terminal to judge the newest export that was downloaded."""
     newest = "ls -t ~/Downloads/leaver-*.json | head -n 1"
-    code = f'{sys.executable} ~/Downloads/verify_leaver.py \\\n  "$({newest})" --anchor {var / "seals.log"}'
+    program, anchor = shlex.quote(sys.executable), shlex.quote(str(var / "seals.log"))
+    code = f'{program} ~/Downloads/verify_leaver.py \\\n  "$({newest})" --anchor {anchor}'
     return {"label": "Judge the newest export, offline", "code": code}
 
 
