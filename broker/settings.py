@@ -374,7 +374,8 @@ PROTECTED_RESOURCES = {
         "deliveries.read": "Read what must reach others, and whether it did",
         "deliveries.write": "Retry deliveries, or write them off",
         "people.read": "Read people, what every source says of them, and conflicts",
-        "people.write": "Resolve conflicts, and change which source speaks for an attribute",
+        "people.write": "Resolve conflicts",
+        "authority.write": "Change which source speaks for an attribute",
         "leavers.read": "Read leavers' cases, and export their certificates",
     },
 }
@@ -432,6 +433,9 @@ RESEALERS = [
     "broker.notify.secrets.reseal_secrets",
     "provisioning.outbound.credentials.reseal_credentials",
 ]
+# Who has a slug that an identity provider may not take: functions slug -> who it is, "" for nobody. Policies name the
+# groups of both by their slugs.
+SLUG_HOLDERS = ["provisioning.inbound.sources.holder_of"]
 # What a second operator approves, by kind: objects as broker.approvals.handlers.Handler describes them.
 APPROVAL_HANDLERS = {
     "flow": "broker.registry.flow_approval.HANDLER",

@@ -83,6 +83,13 @@ def caller_of(request: Request) -> Caller:
     return caller
 
 
+def check_scope(request: Request, needed: str) -> None:
+    """The token reaches this scope. Raises InsufficientScope."""
+    held = caller_of(request).scopes
+    if needed not in held:
+        raise InsufficientScope("scope", code="api.insufficient_scope", expected=needed, actual=" ".join(held))
+
+
 class RequiresScope(BasePermission):
     """The token reaches the scope that the view names for the method. A view that names none takes no method."""
 
@@ -92,7 +99,5 @@ class RequiresScope(BasePermission):
         needed = getattr(view, "scopes", {}).get(method, "")
         if not needed:
             raise MethodNotAllowed(method)
-        held = caller_of(request).scopes
-        if needed not in held:
-            raise InsufficientScope("scope", code="api.insufficient_scope", expected=needed, actual=" ".join(held))
+        check_scope(request, needed)
         return True

@@ -13,12 +13,13 @@ from broker.api.base import Input, Shown, View
 from broker.api.idempotence import answer_once
 from broker.api.paging import Order, answer_page, read_parameters
 from broker.api.parameters import IDEMPOTENCY_KEY, IF_MATCH, page_of, page_parameters
-from broker.api.people import READ_PEOPLE, WRITE_PEOPLE
+from broker.api.people import READ_PEOPLE
 from broker.api.preconditions import check_match
 from broker.api.problems import Problem
 from broker.directory.models import AuthorityRule
 from broker.directory.rules import Simulation, schedule_rule, simulate_rule, withdraw_rule
 
+WRITE_AUTHORITY = "authority.write"
 FILTERS = {"attribute": "attribute", "state": "state"}
 _SIMULATED = {
     "attribute": "the attribute",
@@ -119,7 +120,7 @@ class SimulatedRule(View):
 class AuthorityRules(View):
     """Who speaks for what, and since when."""
 
-    scopes = {"GET": READ_PEOPLE, "POST": WRITE_PEOPLE}
+    scopes = {"GET": READ_PEOPLE, "POST": WRITE_AUTHORITY}
     filters = FILTERS
 
     @extend_schema(parameters=page_parameters(FILTERS), responses=page_of(RuleShown))
@@ -154,7 +155,7 @@ class AuthorityRules(View):
 class OneAuthorityRule(View):
     """One rule."""
 
-    scopes = {"GET": READ_PEOPLE, "DELETE": WRITE_PEOPLE}
+    scopes = {"GET": READ_PEOPLE, "DELETE": WRITE_AUTHORITY}
 
     @extend_schema(responses=RuleShown)
     def get(self, request: Request, rule_id: int) -> Response:  # noqa: ARG002 - DRF's signature

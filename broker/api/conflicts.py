@@ -9,6 +9,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from broker.api.authentication import check_scope
+from broker.api.authority import WRITE_AUTHORITY
 from broker.api.base import Input, Shown, View
 from broker.api.paging import Order, answer_page
 from broker.api.parameters import IF_MATCH, page_of, page_parameters
@@ -91,12 +93,15 @@ class OneConflict(View):
     def patch(self, request: Request, conflict_id: int) -> Response:
         """Decide what becomes of a conflict. When the source says something else, it is open again.
 
-        To let the source win is a rule for everybody, which begins at its moment: simulate it before.
+        To let the source win is a rule for everybody, which begins at its moment: simulate it before. It needs the
+        scope `authority.write` as well.
         """
         with transaction.atomic():
             conflict = get_object_or_404(Conflict.objects.select_for_update(), pk=conflict_id)
             check_match(request, show_conflict(conflict))
             sent = Resolution.of(request)
+            if sent["decision"] == Decision.WIN:
+                check_scope(request, WRITE_AUTHORITY)
             resolved = resolve_conflict(
                 conflict,
                 Decision(sent["decision"]),

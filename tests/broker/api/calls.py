@@ -28,6 +28,7 @@ ALL = (
     "deliveries.write",
     "people.read",
     "people.write",
+    "authority.write",
     "leavers.read",
 )
 PROBLEM = "application/problem+json"

@@ -19,7 +19,7 @@ from tests.broker.directory.sources import HR, LOGIN, fresh, say
 from tests.factories import make_person
 
 pytestmark = pytest.mark.django_db
-READ, WRITE = "people.read", "people.write"
+READ, WRITE, RULE = "people.read", "people.write", "authority.write"
 LOGINS_FIRST = "idp:*,scim:workday"
 
 
@@ -84,12 +84,38 @@ def test_a_parameter_of_no_use_is_refused(query):
     assert refused(make_caller().get(f"/people{query}")) == (400, "api.invalid")
 
 
-@pytest.mark.parametrize("scope", ["registry.read", "grants.read", WRITE])
+@pytest.mark.parametrize("scope", ["registry.read", "grants.read", WRITE, RULE])
 def test_reading_people_needs_its_own_scope(scope, torn):
     api = make_caller(scope)
     for path in ("/people", f"/people/{torn.pk}", f"/people/{torn.pk}/attributes", "/conflicts", "/authority/rules"):
         assert refused(api.get(path)) == (403, "api.insufficient_scope")
     assert refused(api.get(f"/authority/simulation?attribute=title&sources={LOGINS_FIRST}"))[0] == 403
+
+
+def test_who_resolves_conflicts_changes_no_rule(torn):
+    """A rule counts for everybody, and could hand an attribute to a source that nobody checks."""
+    api, conflict = make_caller(READ, WRITE), Conflict.objects.get()
+    win = {"decision": "win", "would_change": 1}
+    assert refused(api.patch(f"/conflicts/{conflict.pk}", win, **etag(api, conflict))) == (
+        403,
+        "api.insufficient_scope",
+    )
+    rule = {"attribute": "title", "sources": LOGINS_FIRST.split(","), "would_change": 1}
+    assert refused(api.post("/authority/rules", rule)) == (403, "api.insufficient_scope")
+    made = make_caller(READ, RULE).post("/authority/rules", rule)
+    assert made.status_code == 201
+    assert refused(api.delete(f"/authority/rules/{made.json()['id']}", If_Match="*")) == (403, "api.insufficient_scope")
+    assert AuthorityRule.objects.count() == 1
+    conflict.refresh_from_db()
+    assert conflict.state != "scheduled"
+
+
+def test_who_changes_rules_resolves_no_conflict(torn):
+    api, conflict = make_caller(READ, RULE), Conflict.objects.get()
+    answer = api.patch(f"/conflicts/{conflict.pk}", {"decision": "keep"}, **etag(api, conflict))
+    assert refused(answer) == (403, "api.insufficient_scope")
+    conflict.refresh_from_db()
+    assert conflict.state == "open"
 
 
 def test_who_only_reads_decides_nothing(torn):
@@ -108,7 +134,7 @@ def test_who_only_reads_decides_nothing(torn):
 
 
 def test_a_conflict_is_listed_and_kept_with_a_note(torn):
-    api = make_caller(READ, WRITE)
+    api = make_caller(READ, WRITE, RULE)
     (shown,) = api.get(f"/conflicts?state=open&person={torn.pk}&source=idp:acme-entra").json()["items"]
     assert (shown["values"], shown["winner"], shown["attribute"]) == (["Wizard"], "scim:workday", "title")
     conflict = Conflict.objects.get()
@@ -119,7 +145,7 @@ def test_a_conflict_is_listed_and_kept_with_a_note(torn):
 
 
 def test_the_source_that_lost_wins_from_a_date_after_its_simulation(torn):
-    api, conflict = make_caller(READ, WRITE), Conflict.objects.get()
+    api, conflict = make_caller(READ, WRITE, RULE), Conflict.objects.get()
     begins = timezone.now() + timedelta(days=1)
     sent = {"decision": "win", "valid_from": begins.isoformat(), "would_change": 1}
     answer = api.patch(f"/conflicts/{conflict.pk}", sent, **etag(api, conflict)).json()
@@ -145,7 +171,7 @@ def test_the_source_that_lost_wins_from_a_date_after_its_simulation(torn):
     ],
 )
 def test_a_decision_that_says_too_little_or_too_much_is_refused(torn, sent, pointer):
-    api = make_caller(READ, WRITE)
+    api = make_caller(READ, WRITE, RULE)
     answer = api.patch(f"/conflicts/{Conflict.objects.get().pk}", sent, If_Match="*")
     assert refused(answer) == (400, "api.invalid")
     assert pointer in pointers(answer)
@@ -153,7 +179,7 @@ def test_a_decision_that_says_too_little_or_too_much_is_refused(torn, sent, poin
 
 
 def test_a_decision_needs_what_was_read(torn):
-    api, conflict = make_caller(READ, WRITE), Conflict.objects.get()
+    api, conflict = make_caller(READ, WRITE, RULE), Conflict.objects.get()
     read = etag(api, conflict)
     assert refused(api.patch(f"/conflicts/{conflict.pk}", {"decision": "keep"})) == (428, "api.precondition_required")
     say(LOGIN, fresh(torn), title="Witch")
@@ -163,7 +189,7 @@ def test_a_decision_needs_what_was_read(torn):
 
 
 def test_a_conflict_that_is_over_and_one_that_would_change_others_are_not_decided(torn):
-    api, conflict = make_caller(READ, WRITE), Conflict.objects.get()
+    api, conflict = make_caller(READ, WRITE, RULE), Conflict.objects.get()
     path = f"/conflicts/{conflict.pk}"
     assert refused(api.patch(path, {"decision": "win", "would_change": 9}, If_Match="*")) == (
         409,
@@ -178,7 +204,7 @@ def test_a_conflict_that_is_over_and_one_that_would_change_others_are_not_decide
 
 
 def test_a_rule_is_simulated_then_dated(torn):
-    api = make_caller(READ, WRITE)
+    api = make_caller(READ, WRITE, RULE)
     shown = api.get(f"/authority/simulation?attribute=title&sources={LOGINS_FIRST}").json()
     assert (shown["checked"], shown["would_change"], shown["conclusive"]) == (1, 1, True)
     assert [(one["person"], one["before"], one["after"]) for one in shown["samples"]] == [
@@ -240,7 +266,7 @@ def test_a_rule_without_its_simulation_is_refused(torn):
 
 
 def test_a_rule_is_taken_back_before_it_begins(torn):
-    api = make_caller(READ, WRITE)
+    api = make_caller(READ, WRITE, RULE)
     begins = (timezone.now() + timedelta(days=1)).isoformat()
     sent = {"attribute": "title", "sources": LOGINS_FIRST.split(","), "would_change": 1}
     later = api.post("/authority/rules", sent | {"valid_from": begins}).json()["id"]
