@@ -85,6 +85,11 @@ def retire_source(source: ScimSource, *, actor: Actor) -> None:
     record_retired(KIND, source.slug, actor=actor, fields={"owner": source.owner})
 
 
+def holder_of(slug: str) -> str:
+    """Who has a slug, in words for an operator; "" where no source has it or ever had it (settings.SLUG_HOLDERS)."""
+    return "a SCIM source" if ScimSource.objects.filter(slug=slug).exists() else ""
+
+
 def _checked(fields: SourceFields) -> dict[str, Any]:
     found: dict[str, Any] = dict(fields)
     if "owner" in found:

@@ -3,8 +3,10 @@
 from datetime import date
 from typing import Any, TypedDict, Unpack
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from broker.actors import Actor
 from broker.registry import metadata, values
@@ -90,6 +92,7 @@ def create_identity_provider(
     """
     if protocol == IdentityProvider.Protocol.SAML and not fields.get("metadata"):
         raise BadValue("a SAML identity provider needs its metadata")
+    _check_slug_free(slug)
     columns, domains, secret = _split(fields, protocol)
     defaults: dict[str, Any] = {"name": slug}
     if protocol == IdentityProvider.Protocol.OIDC:
@@ -158,6 +161,13 @@ def retire_identity_provider(identity_provider: IdentityProvider, *, actor: Acto
     ended = {"issuer": identity_provider.issuer, "home_realm_domains": domains}
     slug = identity_provider.slug
     record_retired("identity_provider", slug, actor=actor, fields=ended, connection=slug)
+
+
+def _check_slug_free(slug: str) -> None:
+    """No source of people has it, or had it: its groups would be taken for the identity provider's. Raises BadValue."""
+    for name in settings.SLUG_HOLDERS:
+        if holder := import_string(name)(slug):
+            raise BadValue(f"{slug} is, or was, {holder}: this one's groups would be taken for that one's")
 
 
 def _split(fields: IdentityProviderFields, protocol: str) -> tuple[dict[str, Any], list[str] | None, str | None]:
