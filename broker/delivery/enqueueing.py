@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
@@ -25,6 +25,8 @@ SWEEP = "broker.delivery.tasks.sweep"
 LANES_RUNG = 20
 """Lanes that are woken one by one; for more of them the sweep is."""
 ROWS_PER_STATEMENT = 1_000
+LANES_LOCK = 5_124_310
+"""Names the lock among PostgreSQL's advisory ones, of which we have no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,18 @@ def enqueue(kind: str, rows: Iterable[NewDelivery], *, actor: Actor, cause: Even
 
 
 def ensure_lanes(names: Iterable[str]) -> None:
-    """A row for each lane."""
+    """A row for each lane, in the caller's transaction.
+
+    One transaction at a time makes lanes. Of two that enqueue more than once, in other orders, each would wait for the
+    other's lane: PostgreSQL ends one of them with all that it wrote. Where the lanes are there nobody waits.
+    """
     names = sorted(set(names))
     known = set(Lane.objects.filter(name__in=names).values_list("name", flat=True))
     missing = [name for name in names if name not in known]
     if missing:
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LANES_LOCK])
         Lane.objects.bulk_create([Lane(name=name) for name in missing], ignore_conflicts=True)
 
 

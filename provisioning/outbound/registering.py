@@ -77,7 +77,7 @@ def create_target(slug: str, *, application: Application, actor: Actor, **fields
         target.credential_changed_at = timezone.now()
         target.save(update_fields=["credential_sealed", "credential_changed_at"])
         shown["credential"] = SHOWN_AFTER
-    # Before anybody enqueues: two who make lanes for several targets could wait for each other.
+    # Before anybody enqueues: who finds a lane missing waits for others that make one.
     ensure_lanes([target.lane])
     record_created(KIND, slug, actor=actor, fields=shown, application=application.slug)
     return target

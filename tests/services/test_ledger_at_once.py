@@ -64,6 +64,42 @@ def test_one_lane_is_carried_by_one_of_many_and_each_row_once(at_once: AtOnce) -
     assert set(Delivery.objects.values_list("state", flat=True)) == {"confirmed"}
 
 
+def test_two_who_enqueue_for_new_lanes_in_other_orders_do_not_wait_for_each_other_for_ever(at_once: AtOnce) -> None:
+    """Each would hold the lane that the other makes next, and PostgreSQL would end one of them."""
+    begun = {"client:a": threading.Event(), "client:b": threading.Event()}
+
+    def enqueue_twice(first: str, second: str) -> None:
+        with transaction.atomic():
+            put("session:1", lane=first)
+            begun[first].set()
+            begun[second].wait(timeout=2)  # or the other waits for us already
+            put("session:1", lane=second)
+
+    ended = at_once([lambda: enqueue_twice("client:a", "client:b"), lambda: enqueue_twice("client:b", "client:a")])
+
+    assert ended == [None, None]
+    assert sorted(Lane.objects.values_list("name", flat=True)) == ["client:a", "client:b"]
+    assert Delivery.objects.exclude(state="superseded").count() == 2
+
+
+def test_where_lanes_are_there_nobody_waits_to_enqueue(at_once: AtOnce) -> None:
+    put("session:0", lane="client:a")
+    makes, is_done = threading.Event(), threading.Event()
+
+    def make_a_lane_and_wait() -> bool:
+        with transaction.atomic():
+            put("session:1", lane="client:new")
+            makes.set()
+            return is_done.wait(timeout=10)
+
+    def enqueue_meanwhile() -> None:
+        makes.wait(timeout=10)
+        put("session:2", lane="client:a")
+        is_done.set()
+
+    assert at_once([make_a_lane_and_wait, enqueue_meanwhile]) == [True, None]
+
+
 def test_carriers_whose_lane_was_taken_over_claim_nothing_twice(at_once: AtOnce) -> None:
     """Two turns in one lane cannot be; if they were, the rows would still be one carrier's each."""
     put(*(f"person:{number}" for number in range(MANY)))
