@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,8 @@ READ = 200
 THREADS = 4
 """As our image has it."""
 STOP_SECONDS = 30
+WARM_SECONDS = 4
+"""The slowest of them answers its first page after more than a second, to all connections at once."""
 OURS, PEER = "Countersign", "django-scim2"
 ONE, PAGE, BY_NAME, BY_EMAIL = "one user", "page of 100", "by userName", "by e-mail"
 SLOWER = 1.5
@@ -81,7 +84,7 @@ def compare(*, rounds: int, seconds: int, many: int) -> None:
         if is_installed():
             sides += stack.enter_context(_peer(folder, database))
         for side in sides:
-            side.measure(1)
+            side.measure(WARM_SECONDS)
             side.forget()
         for number in range(rounds):
             for side in sides[:: 1 if number % 2 else -1]:
@@ -238,14 +241,17 @@ def _running(command: list[str], log: Path, ready: str, environment: dict[str, s
     with log.open("wb") as out:
         process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment,
-            preexec_fn=load.pin_server,
+            preexec_fn=load.pin_server, start_new_session=True,
         )  # fmt: skip
     try:
         wait_until_it_answers(ready, process, log)
         yield process.pid
     finally:
         process.terminate()
-        process.wait(STOP_SECONDS)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _database(server: Any, name: str, *, template: str = "template1") -> str:
