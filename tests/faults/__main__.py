@@ -12,6 +12,7 @@ import time
 from tests.services.servers import PostgreSQL
 
 KILLS = os.environ.get("FAULTS_KILLS", "1000")
+STOP_SECONDS = 30
 
 
 def main() -> int:
@@ -35,12 +36,24 @@ def _test(*arguments: str) -> int:
     with PostgreSQL() as database:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BROKER_")}
         environment = {**kept, "BROKER_DATABASE_URL": database.url}
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "faults", *(arguments or ["tests/faults"])]
-        return subprocess.run(command, env=environment).returncode
+        return _wait(["-m", "pytest", "-q", "-m", "faults", "-n", "2", *(arguments or ["tests/faults"])], environment)
 
 
 def _run(module: str, *arguments: str) -> int:
-    return subprocess.run([sys.executable, "-m", module, *arguments]).returncode
+    return _wait(["-m", module, *arguments], dict(os.environ))
+
+
+def _wait(arguments: list[str], environment: dict[str, str]) -> int:
+    """Its exit status. It may end what it started when this process is told to end."""
+    process = subprocess.Popen([sys.executable, *arguments], env=environment)
+    try:
+        return process.wait()
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 sys.exit(main())

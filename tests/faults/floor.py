@@ -13,6 +13,7 @@ from broker.actors import SYSTEM
 from broker.delivery.carrying import carry
 from broker.delivery.models import Lane
 from broker.delivery.sweeping import sweep
+from broker.events.models import Notice
 from broker.events.reading import read_notices
 from provisioning.outbound.models import RemoteAccount, Target
 from provisioning.outbound.probing import probe
@@ -77,7 +78,8 @@ class Floor:
         assert self._start.zygote().kill(pid), "the worker had ended by itself"
 
     def begin_beat(self, name: str = "beat") -> None:
-        self._exits.enter_context(self.world.beat(name))
+        """The schedule. It ends with the test."""
+        self._start.zygote().begin(f"beat --schedule {self.world.folder / name} --pidfile= --loglevel warning")
 
     def begin_web(self) -> None:
         self._exits.enter_context(self.world.web())
@@ -94,8 +96,8 @@ class Floor:
         accounts.update(state=RemoteAccount.State.ABSENT, read_at=timezone.now())
 
     def work_readers(self) -> None:
-        """Let the events be read in this process."""
-        read_notices()
+        """Let the events be read in this process, all of them."""
+        self.world.wait_until(lambda: not read_notices() and not Notice.objects.exists(), what="all events read")
 
     def work(self) -> None:
         """What the queue would do now, once, in this process."""
@@ -125,7 +127,8 @@ class Floor:
             comparison = self.compare(slug, **options)
             assert comparison.is_good, comparison.table(slug)
         assert self.targets
-        assert not self.hr.ledger_problems()
+        problems = self.hr.ledger_problems()
+        assert not problems, problems
 
 
 class Start:

@@ -9,6 +9,7 @@ when they are mended. Then a row of the ledger is edited in the database, and th
 import json
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,7 @@ class Wrong(Exception):
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what it started ends with it
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="countersign-liar-") as folder, ExitStack() as exits:
         story = Story(Path(folder), exits)

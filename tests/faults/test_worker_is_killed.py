@@ -41,7 +41,8 @@ def locked(model: type[RemoteAccount] | type[Delivery]) -> Iterator[None]:
 
     def hold() -> None:
         try:
-            with transaction.atomic():
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")  # the product's is short
                 list(model.objects.select_for_update())
                 held.set()
                 release.wait(WAIT)
