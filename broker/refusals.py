@@ -1264,7 +1264,7 @@ CATALOGUE: tuple[Refusal, ...] = (
         409,
         "The target held accounts and shows none now, so nothing was compared and nothing is closed.",
         _OPS,
-        "Look whether the credential still sees its accounts, then start again.",
+        "Look whether the credential still sees its accounts. If it was emptied, say so on the run's page.",
     ),
     Refusal(
         "inventory.truncated",

@@ -442,6 +442,7 @@ APPROVAL_HANDLERS = {
     "policy": "broker.access.activation.HANDLER",
     "import.closing": "provisioning.batch.release.HANDLER",
     "provisioning.release": "provisioning.planning.releasing.HANDLER",
+    "provisioning.emptied": "provisioning.planning.emptied.HANDLER",
 }
 CONFIG_SECTIONS = [
     "broker.registry.config.organisations.SECTION",

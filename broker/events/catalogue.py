@@ -209,10 +209,13 @@ TARGET_LIED = EventType(
     "target.lied", _ALERT, "A target said that it had closed or deleted an account, and read back it had not."
 )
 TARGET_PROBED = EventType("target.probed", _NOTICE, "It was tried out what a target can do; the code says why not.")
+TARGET_EMPTIED = EventType(
+    "target.emptied", _ALERT, "Two operators took a target for empty: its accounts are made anew, and counted."
+)
 TARGET_CAUGHT_UP = EventType(
     "target.caught_up",
     _NOTICE,
-    "A target was switched on, and what changed meanwhile was asked for; the details count it, the code says why not.",
+    "A target was switched on or emptied, and what it lacked was asked for and counted; the code says why not.",
 )
 TARGET_CREDENTIAL_CHANGED = EventType(
     "target.credential_changed", _WARNING, "The credential with which we write to a target was replaced."

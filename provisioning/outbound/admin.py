@@ -123,12 +123,12 @@ class TargetAdmin(PartyAdmin):
             '{}, <a href="{}?target__id__exact={}">all accounts</a>', self.accounts_standing(target), address, target.pk
         )
 
-    @admin.display(description="since it was switched on")
+    @admin.display(description="caught up")
     def caught_up(self, target: Target) -> SafeString | str:
         """How far it was caught up with, and what became of what was asked for."""
         found = CatchUp.objects.filter(target=target).first()
         if found is None:
-            return "it was never switched off while it held accounts"
+            return "never needed: it was not switched off, or emptied, while it held accounts"
         sent = progress(reference=found.reference)
         stage = "caught up with" if found.stage == CatchUp.Stage.ENDED else found.get_stage_display()
         return format_html(

@@ -1,4 +1,4 @@
-"""Catching up with a target that was switched on again: nobody asked for anything there meanwhile.
+"""Catching up with a target that was switched on again, or emptied: nobody asked for what it lacks now.
 
 Chunk by chunk, each a transaction that notes its place, so that what a killed process left is taken up where it stood.
 A target at which we keep no account yet is not filled by a switch: that is for a plan which somebody reads.

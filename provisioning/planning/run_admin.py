@@ -2,14 +2,20 @@
 
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from broker.approvals.services import pending_of
+from broker.errors import BrokerError
+from broker.http import operator_actor
 from broker.refusals import BY_CODE
+from provisioning.planning.emptied import KIND, ask_to_believe, may_be_believed
 from provisioning.planning.models import Plan, Run
-from provisioning.planning.pages import ReadOnlyAdmin, count_words
+from provisioning.planning.pages import ReadOnlyAdmin, count_words, in_sentences
 
 OUTCOMES: dict[str, str] = {
     Run.Outcome.OK: "cs-good",
@@ -47,8 +53,11 @@ class RunAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """One run with everything that it counted."""
+        """GET: one run with everything that it counted. POST: ask a second operator to take its target for empty."""
         run: Run = self.found(request, object_id)
+        if request.method == "POST":
+            return self._ask(request, run)
+        approval = pending_of(KIND, run.pk)
         return self.page(
             request,
             "run.html",
@@ -59,4 +68,17 @@ class RunAdmin(ReadOnlyAdmin):
             meaning=BY_CODE.get(run.code),
             counts=sorted((name.replace("_", " "), number) for name, number in run.counts.items()),
             plan=Plan.objects.filter(run=run).first(),
+            approval=approval,
+            may_ask=approval is None and self.has_change_permission(request) and may_be_believed(run),
         )
+
+    def _ask(self, request: HttpRequest, run: Run) -> HttpResponse:
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        try:
+            approval = ask_to_believe(run, actor=operator_actor(request))
+        except BrokerError as error:
+            messages.error(request, in_sentences(error))
+            return HttpResponseRedirect(reverse("admin:planning_run_change", args=[run.pk]))
+        messages.success(request, "A second operator finds it among the approvals.")
+        return HttpResponseRedirect(reverse("admin:approvals_approval_change", args=[approval.pk]))

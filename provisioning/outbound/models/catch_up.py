@@ -1,10 +1,10 @@
-"""Catching up: what changed while a target was switched off."""
+"""Catching up: what changed while a target was switched off, or was lost when it was emptied."""
 
 from django.db import models
 
 
 class CatchUp(models.Model):
-    """The last time that a target was switched on, and how far its people were looked at since."""
+    """The last time that a target was switched on or taken for empty, and how far its people were looked at since."""
 
     class Stage(models.TextChoices):
         KNOWN = "known", "looking at accounts that we know"

@@ -204,7 +204,7 @@ def test_what_the_database_finds_unsettled_is_what_the_service_calls_so(desk: De
 
 def test_the_console_shows_how_far_it_is(desk: Desk, people: list[Person], console):
     page = reverse("admin:outbound_target_change", args=[desk.target.pk])
-    assert "never switched off" in console.get(page).content.decode()
+    assert "never needed" in console.get(page).content.decode()
     switch(desk, on=False)
     rename(people[0], "Alice Moved")
     switch(desk, on=True)
