@@ -1,7 +1,6 @@
 """Recording people, closing their accounts by hand and opening them, and what a login tells of somebody."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from django.db import connection, transaction
@@ -18,40 +17,13 @@ from broker.events.services import record
 from broker.registry.models import IdentityProvider, Organisation
 
 
-@dataclass(frozen=True, slots=True)
-class NewPerson:
-    """Somebody who is not recorded yet."""
-
-    organisation: Organisation
-    external_id: str | None = None
-
-
 def create_person(organisation: Organisation, *, external_id: str | None = None, actor: Actor) -> Person:
     """Record a new person of an organisation."""
     now = timezone.now()
     person = Person.objects.create(organisation=organisation, external_id=external_id, created_at=now, updated_at=now)
     record(catalogue.PERSON_CREATED, actor=actor, subject=("person", person.pk), organisation=organisation.slug)
-    _mark_unseen([person])
+    _mark_unseen(person)
     return person
-
-
-@transaction.atomic
-def create_people(rows: Iterable[NewPerson], *, actor: Actor) -> list[Person]:
-    """Record many people of one organisation or several, in the order of `rows`; for parts of at most 500.
-
-    One event `person.created` tells of all of them, with their ids under `people`.
-    """
-    now = timezone.now()
-    people = Person.objects.bulk_create(
-        [
-            Person(organisation=row.organisation, external_id=row.external_id, created_at=now, updated_at=now)
-            for row in rows
-        ]
-    )
-    if people:
-        record(catalogue.PERSON_CREATED, actor=actor, people=[str(person.pk) for person in people])
-        _mark_unseen(people)
-    return people
 
 
 def write_login(
@@ -136,17 +108,15 @@ def _record_groups(person: Person, identity_provider: IdentityProvider, *, actor
     record(catalogue.PERSON_CHANGED, actor=actor, subject=("person", person.pk), changed=["groups"], source=source)
 
 
-def _mark_unseen(people: Sequence[Person]) -> None:
-    """Until this transaction ends nobody else sees them: their rows need no lock, and they have what we give them."""
+def _mark_unseen(person: Person) -> None:
+    """Until this transaction ends nobody else sees them: their row needs no lock, and they have what we give them."""
     if not connection.in_atomic_block:
         return
-    for person in people:
-        person.is_unseen = True
-        person.hold_nothing()
+    person.is_unseen = True
+    person.hold_nothing()
 
     def seen() -> None:
-        for person in people:
-            person.is_unseen = False
+        person.is_unseen = False
 
     transaction.on_commit(seen)
 

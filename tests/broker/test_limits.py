@@ -27,14 +27,17 @@ from broker.actors import SYSTEM, Actor, ActorKind
 from broker.approvals.services import approve
 from broker.client_certificate import open_certificate
 from broker.console.models import Operator
+from broker.delivery.models import Delivery
+from broker.delivery.pruning import prune
 from broker.directory.attributes import check_claims
 from broker.directory.doctor import check_authority
 from broker.directory.groups import add_members, create_group
+from broker.directory.models import Person
 from broker.directory.rules import check_rule, schedule_rule, simulate_rule
-from broker.directory.services import NewPerson, create_people
 from broker.directory.sources import Source, SourceKind
 from broker.errors import BrokerError
-from broker.events.catalogue import OPERATOR_CREATED
+from broker.events import reading
+from broker.events.catalogue import OPERATOR_CREATED, PERSON_CHANGED
 from broker.events.grouped import GroupCommit
 from broker.events.models import Event
 from broker.events.services import record
@@ -64,6 +67,7 @@ from federation.logout.requests import OWN_WISH, open_request, seal_request
 from tests.broker.access import house
 from tests.broker.access.gateway import action, entity, make_gateway
 from tests.broker.directory.sources import HR, say
+from tests.broker.events.readers import FIRST
 from tests.broker.tokens.desk import Desk
 from tests.factories import make_client, make_flow, make_organisation, make_person, make_resource, make_service
 from tests.fakes.assertions import assertion
@@ -705,7 +709,9 @@ def test_what_a_source_says_of_a_person_has_its_size(claims, limit):
 def test_an_event_names_so_many_people():
     group = create_group("all", source=Source(SourceKind.SCIM, "hr"), actor=SYSTEM)
     organisation = make_organisation()
-    people = create_people([NewPerson(organisation)] * (limits.DIRECTORY_CHUNK + 1), actor=SYSTEM)
+    now, size = timezone.now(), limits.DIRECTORY_CHUNK + 1
+    new = [Person(organisation=organisation, created_at=now, updated_at=now) for _ in range(size)]
+    people = Person.objects.bulk_create(new)
     add_members(group, [person.pk for person in people], actor=SYSTEM)
     told = Event.objects.filter(type="person.changed").order_by("id")
     assert [len(event.details["people"]) for event in told] == [limits.DIRECTORY_CHUNK, 1]
@@ -741,3 +747,31 @@ def test_a_simulation_shows_so_many_people():
         say(HR, make_person(), title="Engineer")
     found = simulate_rule("title", ["csv:payroll"])
     assert (found.changed, len(found.samples)) == (limits.AUTHORITY_SAMPLES + 1, limits.AUTHORITY_SAMPLES)
+
+
+# --- The ledger and the readers of the book -------------------------------------------------------------------------
+@pytest.mark.django_db
+def test_what_is_settled_is_deleted_in_parts_of_so_many():
+    now = timezone.now()
+    settled = {"state": "confirmed", "settled_at": now - limits.DELIVERY_RETENTION - timedelta(seconds=1)}
+    Delivery.objects.bulk_create(
+        Delivery(kind="letter", lane="a", subject=f"{number}", due_at=now, created_at=now, **settled)
+        for number in range(limits.DELIVERY_PRUNE_CHUNK + 1)
+    )
+    assert prune(now) == limits.DELIVERY_PRUNE_CHUNK + 1
+    told = Event.objects.filter(type="delivery.pruned").order_by("id")
+    assert [event.details["deliveries"] for event in told] == [limits.DELIVERY_PRUNE_CHUNK, 1]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("seconds", "read"), [(0.0, 2), (0.001, 3)])
+def test_one_reader_reads_for_so_long_before_it_makes_room_for_others(settings, monkeypatch, seconds, read):
+    """Each of three events takes half of the time, or a little less."""
+    settings.EVENT_READERS = {"person.changed": ["tests.broker.events.readers.FIRST"]}
+    monkeypatch.setattr(limits, "NOTICES_PER_READING", 1)
+    FIRST.reset()
+    takes = limits.NOTICE_SLICE.total_seconds() / 2 - seconds
+    monkeypatch.setattr(reading, "time", SimpleNamespace(monotonic=lambda: len(FIRST.readings) * takes))
+    for _ in range(3):
+        record(PERSON_CHANGED, actor=SYSTEM, subject=("person", "p"))
+    assert reading.read_notices() == read

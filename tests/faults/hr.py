@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.db import Error, connection
+from django.db import Error, connection, transaction
 from django.db.models import Count
 
 from broker.actors import SYSTEM
@@ -18,7 +18,7 @@ from broker.directory.attributes import ACTIVE
 from broker.directory.authority import write_many
 from broker.directory.groups import create_group, set_members
 from broker.directory.models import Group, Person
-from broker.directory.services import NewPerson, create_people
+from broker.directory.services import create_person
 from broker.directory.sources import Source, SourceKind
 from broker.events.models import Notice
 from broker.registry.models import Organisation
@@ -195,9 +195,9 @@ class HumanResources:
         new = self._employees[self._hired : self._hired + CHUNK]
         names = [employee.name for employee in new]
         known = {person.external_id: person for person in Person.objects.filter(external_id__in=names)}
-        missing = [NewPerson(self._organisation, name) for name in names if name not in known]
-        for person in create_people(missing, actor=SYSTEM):
-            known[person.external_id] = person
+        with transaction.atomic():
+            for name in [one for one in names if one not in known]:
+                known[name] = create_person(self._organisation, external_id=name, actor=SYSTEM)
         for employee in new:
             employee.person = known[employee.name]
         self._tell(new)

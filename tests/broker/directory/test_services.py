@@ -6,8 +6,6 @@ from django.utils import timezone
 from broker.actors import SYSTEM
 from broker.directory.models import Conflict, Identifier
 from broker.directory.services import (
-    NewPerson,
-    create_people,
     deactivate_person,
     reactivate_person,
     set_groups,
@@ -17,7 +15,7 @@ from broker.errors import BrokerError
 from broker.events.models import Event
 from broker.registry.models import IdentityProvider
 from tests.broker.directory.sources import HR, fresh, say
-from tests.factories import make_identity_provider, make_organisation, make_person
+from tests.factories import make_identity_provider, make_person
 
 pytestmark = pytest.mark.django_db
 
@@ -141,12 +139,3 @@ def test_a_retired_identity_providers_groups_are_not_those_of_its_successor():
     successor = make_identity_provider(slug="acme", organisation=provider.organisation)
     assert set_groups(fresh(person), ["staff"], identity_provider=successor, actor=SYSTEM)
     assert person.groups.count() == 2
-
-
-def test_people_are_made_many_at_once_with_one_event():
-    organisation = make_organisation()
-    people = create_people([NewPerson(organisation, str(number)) for number in range(30)], actor=SYSTEM)
-    assert [one.external_id for one in people] == [str(number) for number in range(30)]
-    (event,) = Event.objects.filter(type="person.created")
-    assert event.details["people"] == [str(one.pk) for one in people]
-    assert create_people([], actor=SYSTEM) == []
