@@ -7,10 +7,12 @@ import pytest
 
 from broker import limits
 from broker.actors import SYSTEM
+from broker.delivery.models import Attempt
 from broker.registry.values import BadValue
 from provisioning.outbound.connectors.base import MembersChange, RemoteGroup, TargetError
 from provisioning.outbound.connectors.scim import _member_batches, connector_for
 from provisioning.outbound.models import Target
+from provisioning.outbound.pace import Pace
 from provisioning.outbound.probing import probe
 from provisioning.outbound.registering import change_target
 from provisioning.outbound.services import chunks
@@ -72,3 +74,33 @@ def test_a_token_that_is_too_large_is_none(desk: Desk, monkeypatch):
     with connector_for(target) as connector, pytest.raises(TargetError) as caught:
         connector.look_at("1")
     assert caught.value.code == "target.no_token"
+
+
+@pytest.mark.parametrize(("over", "is_waited"), [(0, True), (1, False)])
+def test_a_target_that_asks_for_so_long_is_waited_for_where_the_exchange_stands(over: int, is_waited: bool):
+    asked = int(limits.TARGET_PATIENCE.total_seconds()) + over
+    assert Pace().note(429, {"retry-after": str(asked)}) is is_waited
+
+
+def test_what_was_told_to_wait_is_asked_so_often_again_and_then_left_to_the_lane(desk: Desk):
+    alice = desk.person("alice")
+    desk.sync(desk.person("zoe"))
+    desk.there.fault("answer", method="POST", status=429, headers={"Retry-After": "0"}, times=limits.TARGET_ASKED_AGAIN)
+    desk.sync(alice)
+    assert (desk.delivery(alice).state, desk.delivery(alice).attempts) == ("confirmed", 1)
+    bob = desk.person("bob")
+    faults = limits.TARGET_ASKED_AGAIN + 1
+    desk.there.fault("answer", method="POST", status=429, headers={"Retry-After": "0"}, times=faults)
+    desk.sync(bob)
+    assert Attempt.objects.filter(delivery=desk.delivery(bob)).order_by("number")[0].code == "target.throttled"
+
+
+def test_so_many_good_answers_give_a_target_another_place():
+    pace = Pace()
+    with pace.place(is_over=lambda: False):
+        pace.note(429, {"retry-after": "0"})
+    for _ in range(limits.TARGET_PACE_GOOD):
+        pace.note(200, {})
+    assert pace._places == 1
+    pace.note(200, {})
+    assert pace._places == 2
