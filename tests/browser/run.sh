@@ -59,4 +59,9 @@ rm -rf shots
 status=0
 BROWSER_FOLDER=$folder .venv/bin/python -m pytest -p no:cacheprovider \
 	-o addopts='-ra --strict-markers --strict-config' -q tests/browser "$@" || status=$?
+if ! kill -0 "$demonstration" 2>/dev/null; then
+	tail -n 60 "$folder/said" >&2
+	echo "test-browser: the demonstration ended before the tests did" >&2
+	status=1
+fi
 exit "$status"
