@@ -383,7 +383,7 @@ LEAVER_REREADS = (
 )
 """After which times since it was read back closed an account is read again, since access may come back."""
 LEAVER_REREAD_RETRY = timedelta(hours=1)
-"""Until such a reading is tried anew that came to nothing."""
+"""Until such a reading is tried anew that came to nothing; also between two of what an operator refused to close."""
 LEAVER_READ_PAUSE = timedelta(seconds=10)
 """How long an account that nobody was asked to close may stay unread before it is read."""
 LEAVER_LOOK_INTERVAL = timedelta(seconds=5)

@@ -187,7 +187,9 @@ def _reads_now(item: Item, place: Place, *, now: datetime) -> bool:
     if place.account is None:
         return True
     last = max((row.settled_at for row in place.readings if row.settled_at), default=item.since)
-    return now >= last + limits.LEAVER_READ_PAUSE
+    # Nobody closes what was refused, for as long as that lasts, and there may be many of them.
+    is_refused = item.code == Code.REFUSED
+    return now >= last + (limits.LEAVER_REREAD_RETRY if is_refused else limits.LEAVER_READ_PAUSE)
 
 
 def _was_seen_open(item: Item, account: RemoteAccount | None) -> bool:

@@ -99,9 +99,20 @@ def test_what_an_operator_refused_to_close_is_not_closed_from_here_instead(leave
         with time_machine.travel(timezone.now() + timedelta(hours=hours)):
             work()
     assert places.active[LANE] is True
-    assert Delivery.objects.filter(kind="leaver.read", state="confirmed").exists()
+    assert Delivery.objects.filter(kind="leaver.read", state="confirmed").count() == 3
     assert Delivery.objects.filter(kind="scim").count() == 1
     assert leaver.item("target").code == "refused"
+
+
+@pytest.mark.usefixtures("refuse")
+def test_a_target_is_not_read_all_the_time_for_what_stays_refused(leaver: Leaver, places: Places) -> None:
+    """A breaker refuses many at once."""
+    places.active[LANE] = True
+    began = timezone.now()
+    for minutes in range(1, 60, 10):
+        with time_machine.travel(began + timedelta(minutes=minutes)):
+            work(rounds=1)
+    assert not Delivery.objects.filter(kind="leaver.read").exists()
 
 
 @pytest.mark.usefixtures("refuse")
@@ -118,7 +129,7 @@ def test_an_operator_has_it_closed_after_all_for_this_leaver(console: Client, le
 @pytest.mark.usefixtures("refuse")
 def test_its_account_found_closed_settles_it_all_the_same(leaver: Leaver, places: Places) -> None:
     places.active[LANE] = False  # somebody closed it there by hand
-    with time_machine.travel(timezone.now() + limits.LEAVER_READ_PAUSE):
+    with time_machine.travel(timezone.now() + limits.LEAVER_REREAD_RETRY):
         work()
     assert (leaver.item("target").state, leaver.item("target").code) == ("read_back", "inactive")
 
