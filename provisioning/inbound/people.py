@@ -20,6 +20,7 @@ from broker.directory.groups import remove_members
 from broker.directory.models import Group, Person
 from broker.directory.services import create_person
 from broker.directory.sources import Source, SourceKind
+from broker.statements import Parameter, Read
 from provisioning.inbound.filters import as_identifier
 from provisioning.inbound.groups import join_waiting
 from provisioning.inbound.journal import APPLIED, CONFLICT, KEPT, NOT_TOLD, STORED, UNCHANGED, Effects, Journal
@@ -35,6 +36,11 @@ _MAPPED = frozenset(
     }
 )
 """What of a User the directory is told; the rest is only kept."""
+_RECORD = Read[Record](
+    lambda: Record.objects.filter(
+        source=Parameter(Record, "source"), person=Parameter(Record, "person"), deleted_at=None
+    ).order_by()
+)
 
 
 class People:
@@ -49,10 +55,12 @@ class People:
     def find(self, identifier: str, *, to_write: bool = False) -> Record:
         """The record; others who want to write it wait. Raises NotFoundException, for another source's alike."""
         person = as_identifier(identifier)
-        rows = live_records(self.source)
-        if to_write:
-            rows = rows.select_for_update(of=("self",)).select_related("person")
-        record: Record | None = rows.filter(person=person).first() if person else None
+        record: Record | None = None
+        if person and to_write:
+            rows = live_records(self.source).select_for_update(of=("self",)).select_related("person")
+            record = rows.filter(person=person).first()
+        elif person:
+            record = _RECORD.first(source=self.source.pk, person=person)
         if record is None:
             raise NotFoundException(detail="This source has no User of that id")
         return record

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from broker.directory.models import Membership
+from broker.statements import Parameter, Read
 from provisioning.inbound.models import GroupRecord, Record, ScimSource
 from provisioning.scim.mapping import GROUP_SCHEMA
 
@@ -67,15 +68,28 @@ def written(moment: datetime) -> str:
 
 def groups_of(source: ScimSource, people: Sequence[UUID]) -> Groups:
     """The groups of these people that the source tells of, by name: one statement."""
-    rows = (
-        Membership.objects.filter(person__in=people, group__scim_record__source=source)
-        .order_by("group__scim_record__display_name")
-        .values_list("person_id", "group__scim_record__uid", "group__scim_record__display")
-    )
+    if len(people) == 1:
+        rows = _GROUPS_OF_ONE.rows(source=source.pk, person=people[0])
+    else:
+        rows = list(_groups(Membership.objects.filter(person__in=people, group__scim_record__source=source)))
     found: dict[UUID, list[tuple[UUID, str]]] = {}
     for person, uid, display in rows:
         found.setdefault(person, []).append((uid, display))
     return found
+
+
+def _groups(memberships: QuerySet[Membership]) -> Any:
+    columns = ("person_id", "group__scim_record__uid", "group__scim_record__display")
+    return memberships.order_by("group__scim_record__display_name").values_list(*columns)
+
+
+_GROUPS_OF_ONE = Read[tuple[UUID, UUID, str]](
+    lambda: _groups(
+        Membership.objects.filter(
+            person=Parameter(Membership, "person"), group__scim_record__source=Parameter(GroupRecord, "source")
+        )
+    )
+)
 
 
 def members_of(group: GroupRecord) -> list[UUID]:

@@ -11,7 +11,8 @@ import time
 
 from tests.services.servers import PostgreSQL
 
-KILLS = os.environ.get("FAULTS_KILLS", "1000")
+KILLS = int(os.environ.get("FAULTS_KILLS", "1000"))
+PEOPLE_PER_KILL = 3
 STOP_SECONDS = 30
 
 
@@ -19,7 +20,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     runs = [("single faults", lambda: _test(*sys.argv[1:]))]
     if not sys.argv[1:]:
-        runs.append(("the kill run", lambda: _run("tests.faults.kill_run", "--kills", KILLS)))
+        size = ("--kills", str(KILLS), "--people", str(KILLS * PEOPLE_PER_KILL))
+        runs.append(("the kill run", lambda: _run("tests.faults.kill_run", *size)))
         runs.append(("the liar and the clerk", lambda: _run("tests.faults.liar_and_clerk")))
     verdicts = []
     for name, run in runs:
