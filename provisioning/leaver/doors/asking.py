@@ -17,9 +17,9 @@ WAITING = (Delivery.State.PENDING, Delivery.State.RETRYING, Delivery.State.DEAD)
 def ask_targets(case: Case, items: Sequence[Item], *, now: datetime, actor: Actor) -> int:
     """Attempt at once what waits at targets, and have closed accounts read with the next look at the case.
 
-    What was given up is asked for anew, past the breaker. A lane in which nobody answered goes on; one that an operator
-    paused, what the breaker holds and what is kept by policy stay as they are. Returns how many items were asked about.
-    The caller holds the case's row, and looks at it.
+    What was given up is asked for anew, through the breaker. A lane in which nobody answered goes on; one that an
+    operator paused, what the breaker holds and what is kept by policy stay as they are. Returns how many items were
+    asked about. The caller holds the case's row, and looks at it.
     """
     places = places_of(case, [item for item in items if item.kind == Item.Kind.TARGET])
     asked = 0

@@ -221,7 +221,7 @@ def _ask_to_read(item: Item, place: Place, case: Case) -> int:
 
 
 def ask_to_close(place: Place, case: Case, *, now: datetime) -> None:
-    """Past the breaker like every other closing; nothing where it is under way, or kept by policy."""
+    """Through the breaker like every other closing; nothing where it is under way, or kept by policy."""
     if not place.is_being_closed and place.target.leaver_policy != Target.LeaverPolicy.KEEP:
         request_sync(
             place.target,
