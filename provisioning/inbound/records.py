@@ -16,12 +16,12 @@ from provisioning.scim.mapping import ENTERPRISE_SCHEMA
 PEOPLE_PER_STATEMENT = 5_000
 
 
-def live_records(source: ScimSource) -> QuerySet[Record]:
-    """The records that exist for the source."""
+def live_records(source: ScimSource | int) -> QuerySet[Record]:
+    """The records that exist for the source, or the one of this key."""
     return Record.objects.filter(source=source, deleted_at=None)
 
 
-def known_people(source: ScimSource, people: Iterable[UUID]) -> set[UUID]:
+def known_people(source: ScimSource | int, people: Iterable[UUID]) -> set[UUID]:
     """Those of them of whom the source has told."""
     asked, found = list(people), set[UUID]()
     for start in range(0, len(asked), PEOPLE_PER_STATEMENT):

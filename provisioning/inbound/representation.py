@@ -10,6 +10,7 @@ from django.db.models import Count, QuerySet
 from broker.directory.models import Membership
 from broker.statements import Parameter, Read
 from provisioning.inbound.models import GroupRecord, Record, ScimSource
+from provisioning.inbound.records import known_people
 from provisioning.scim.mapping import GROUP_SCHEMA
 
 Groups = Mapping[UUID, Sequence[tuple[UUID, str]]]
@@ -93,13 +94,8 @@ _GROUPS_OF_ONE = Read[tuple[UUID, UUID, str]](
 
 
 def members_of(group: GroupRecord) -> list[UUID]:
-    """Who is in the group, as far as its source knows them, in the order of ids: one statement."""
-    rows = (
-        Record.objects.filter(source=group.source_id, deleted_at=None, person__memberships__group=group.group_id)
-        .order_by("person_id")
-        .values_list("person_id", flat=True)
-    )
-    return list(rows)
+    """Who is in the group, as far as its source knows them, in the order of ids."""
+    return members_of_many([group])[group.group_id]
 
 
 def numbers_of_members(groups: Sequence[GroupRecord]) -> dict[int, int]:
@@ -109,18 +105,16 @@ def numbers_of_members(groups: Sequence[GroupRecord]) -> dict[int, int]:
 
 
 def members_of_many(groups: Sequence[GroupRecord]) -> dict[int, list[UUID]]:
-    """{row of the directory's group: its members}, in one statement."""
-    if not groups:
-        return {}
-    rows = (
-        Record.objects.filter(
-            source=groups[0].source_id, deleted_at=None, person__memberships__group__in=[one.group_id for one in groups]
-        )
-        .order_by("person_id")
-        .values_list("person__memberships__group", "person_id")
-    )
+    """{row of the directory's group: its members}, of groups of one source.
+
+    Asked in two steps: right after many people or members came, PostgreSQL has no statistics of them, and would look
+    through all records of the source for each member.
+    """
     found: dict[int, list[UUID]] = {one.group_id: [] for one in groups}
+    memberships = Membership.objects.filter(group__in=list(found)).order_by("person_id")
+    rows = list(memberships.values_list("group", "person_id")) if groups else []
+    known = known_people(groups[0].source_id, {person for _, person in rows}) if rows else set()
     for group, person in rows:
-        if group in found:
+        if person in known:
             found[group].append(person)
     return found
