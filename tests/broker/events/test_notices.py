@@ -29,6 +29,8 @@ NAMES = {name: f"tests.broker.events.readers.{name}" for name in ("FIRST", "SECO
 
 @pytest.fixture(autouse=True)
 def _readers(settings: Any) -> Iterator[None]:
+    for reader in (FIRST, SECOND, CHOOSING):
+        reader.reset()
     settings.EVENT_READERS = {
         "person.changed": [NAMES["FIRST"], NAMES["SECOND"]],
         "session.ended": [NAMES["FIRST"]],
