@@ -10,8 +10,6 @@ from tests.browser.visitor import Visitor
 
 NORA = "Nora Berg"
 ROUNDS = 120
-PAUSE = 500
-"""Milliseconds between two looks at what a worker does meanwhile."""
 UNTIL_SEALED = 10_000
 VERIFIED, WRONG = 0, 1
 
@@ -31,7 +29,7 @@ def test_the_certificate_stays_red_while_the_crm_lies_and_turns_green_once_it_is
     page.keyboard.press("Enter")
     expect(page.get_by_text("Countersign was told, and answered 201.")).to_be_visible()
     expect(page.get_by_role("heading", name="POST /Users")).to_be_visible()
-    account = wait_for(page, f"{demonstration.crm}/accounts", row_of(page, NORA).filter(has_text="active"))
+    account = olga.wait_for(f"{demonstration.crm}/accounts", row_of(page, NORA).filter(has_text="active"), looks=ROUNDS)
     expect(account).to_contain_text("Sales")
     olga.look("crm-accounts")
 
@@ -48,12 +46,12 @@ def test_the_certificate_stays_red_while_the_crm_lies_and_turns_green_once_it_is
     olga.look("hr-system-left")
 
     case = open_case(olga)
-    wait_for(page, case, page.get_by_role("heading", name="Late"))
+    olga.wait_for(case, page.get_by_role("heading", name="Late"), looks=ROUNDS)
     crm = page.get_by_role("region", name="Item by item").get_by_role("row").filter(has_text="Accounts of Acme CRM")
     expect(crm).to_contain_text("the target lied")
     olga.look("leaver-lied")
     ask_again(olga)
-    wait_for(page, case, page.get_by_role("heading", name="Late"))
+    olga.wait_for(case, page.get_by_role("heading", name="Late"), looks=ROUNDS)
     page.get_by_role("link", name="Certificate", exact=True).click()
     expect(page.get_by_role("heading", name="Leaver's certificate")).to_be_visible()
     expect(page.get_by_text("This is no proof of closing.")).to_be_visible()
@@ -63,7 +61,7 @@ def test_the_certificate_stays_red_while_the_crm_lies_and_turns_green_once_it_is
     behave(olga, "Do what we are told")
     page.goto(case)
     ask_again(olga)
-    wait_for(page, case, page.get_by_role("heading", name="Green"))
+    olga.wait_for(case, page.get_by_role("heading", name="Green"), looks=ROUNDS)
     page.goto(f"{demonstration.crm}/accounts")
     olga.look("crm-accounts-closed")
     olga.tab_to(page.get_by_role("button", name=f"Turn on {NORA} again"))
@@ -72,8 +70,8 @@ def test_the_certificate_stays_red_while_the_crm_lies_and_turns_green_once_it_is
     page.goto(case)
     expect(page.get_by_role("heading", name="Green")).to_be_visible()
     ask_again(olga)
-    wait_for(page, case, crm.filter(has_text="access came back"))
-    wait_for(page, case, page.get_by_role("heading", name="Green"))
+    olga.wait_for(case, crm.filter(has_text="access came back"), looks=ROUNDS)
+    olga.wait_for(case, page.get_by_role("heading", name="Green"), looks=ROUNDS)
     olga.look("leaver-green-again")
     verifier = download(page, "Offline verifier", tmp_path)
     said = judge(page, verifier, anchor=demonstration.folder / "var" / "seals.log")
@@ -108,7 +106,7 @@ def behave(visitor: Visitor, how: str) -> None:
 def open_case(olga: Visitor) -> str:
     """The address of the newest case, by the list."""
     page, cases = olga.page, f"{olga.demonstration.console}leaver/case/"
-    wait_for(page, cases, page.locator("#result_list").get_by_role("link", name=NORA)).click()
+    olga.wait_for(cases, page.locator("#result_list").get_by_role("link", name=NORA), looks=ROUNDS).click()
     expect(page.get_by_role("heading", name="Item by item")).to_be_visible()
     return page.url
 
@@ -140,13 +138,3 @@ def judge(page: Page, verifier: Path, *, anchor: Path) -> str:
             return run.stdout
         page.wait_for_timeout(UNTIL_SEALED)
     raise AssertionError(f"it is never sealed:\n{run.stdout}")
-
-
-def wait_for(page: Page, address: str, wanted: Locator) -> Locator:
-    """Look at a page until a worker has brought what is waited for."""
-    for _ in range(ROUNDS):
-        page.goto(address)
-        if wanted.count():
-            return wanted.first
-        page.wait_for_timeout(PAUSE)
-    raise AssertionError(f"{address} does not show it")

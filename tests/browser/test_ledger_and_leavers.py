@@ -1,6 +1,6 @@
 """A leaver of whom nobody can be told: the queue is cleared and the leaver's page is worked through by keyboard."""
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.browser.visitor import Visitor
 
@@ -17,8 +17,6 @@ clients:
       jwks_url: https://cluster.acme.example/jwks
 """
 ROUNDS = 40
-PAUSE = 500
-"""Milliseconds between looks at what a worker does meanwhile."""
 
 
 def test_what_a_leaver_leaves_open_is_closed_without_a_mouse(olga: Visitor, visitor: Visitor) -> None:
@@ -28,10 +26,14 @@ def test_what_a_leaver_leaves_open_is_closed_without_a_mouse(olga: Visitor, visi
     register_webhook(olga)
     set_account(olga, CAROL, "Close the accounts")
 
-    wait_for(page, f"{console}delivery/delivery/?q=webhook%3Aabsent%3A1", "#result_list a[href*='/change/']")
+    olga.wait_for(
+        f"{console}delivery/delivery/?q=webhook%3Aabsent%3A1",
+        page.locator("#result_list a[href*='/change/']"),
+        looks=ROUNDS,
+    )
     olga.look("console-deliveries-waiting")
     first = str(page.locator("#result_list tbody a").first.get_attribute("href"))
-    wait_for(page, f"{olga.demonstration.broker}{first}", "textarea[name=reason]")
+    olga.wait_for(f"{olga.demonstration.broker}{first}", page.locator("textarea[name=reason]"), looks=ROUNDS)
     olga.look("console-delivery-waiting")
     skip_navigation(olga)
     olga.tab_to(page.get_by_label("Reason, needed to write it off"))
@@ -40,7 +42,7 @@ def test_what_a_leaver_leaves_open_is_closed_without_a_mouse(olga: Visitor, visi
     page.keyboard.press("Enter")
     expect(page.get_by_text("It is written off.")).to_be_visible()
 
-    wait_for(page, f"{console}leaver/case/", "#result_list a[href*='/change/']")
+    olga.wait_for(f"{console}leaver/case/", page.locator("#result_list a[href*='/change/']"), looks=ROUNDS)
     page.get_by_role("link", name=CAROL).click()
     expect(page.get_by_role("heading", name="Item by item")).to_be_visible()
     expect(page.get_by_role("row").filter(has_text="carols-report")).to_contain_text("Needs a new owner")
@@ -92,13 +94,3 @@ def skip_navigation(olga: Visitor) -> None:
     """As somebody does who has only a keyboard."""
     olga.page.get_by_role("link", name="Skip to the content").focus()
     olga.page.keyboard.press("Enter")
-
-
-def wait_for(page: Page, address: str, selector: str) -> None:
-    """Look at a page until a worker has brought what is waited for."""
-    for _ in range(ROUNDS):
-        page.goto(address)
-        if page.locator(selector).count():
-            return
-        page.wait_for_timeout(PAUSE)
-    raise AssertionError(f"{address} shows no {selector}")

@@ -3,17 +3,15 @@
 import json
 import urllib.request
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from demo.fetching import ask
 from demo.staff import FIRST
 from tests.browser.demonstration import Demonstration
 from tests.browser.operators import approve
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import PAUSE, Visitor
 
 ROUNDS = 60
-PAUSE = 500
-"""Milliseconds between looks at what a worker does meanwhile."""
 TAKEN = "Ask to take it for empty"
 
 
@@ -26,7 +24,8 @@ def test_an_emptied_target_gets_its_accounts_again_once_two_operators_say_so(olg
     page.goto(f"{demonstration.console}planning/plan/")
     page.locator("select[name=target]").select_option(value="crm-accounts")
     page.get_by_role("button", name="Reconcile").click()
-    wait_for(page, TAKEN)
+    page.wait_for_url("**/planning/run/*/change/")
+    olga.wait_for(page.url, page.get_by_role("button", name=TAKEN), looks=ROUNDS)
     expect(page.get_by_role("heading", level=2).first).to_contain_text("nothing was checked")
     assert not accounts_of(demonstration), "nothing is made before somebody says so"
     olga.look("console-run-of-an-emptied-target")
@@ -57,13 +56,3 @@ def send(demonstration: Demonstration, method: str, path: str) -> tuple[int, byt
     token = (demonstration.folder / "var" / "demo" / "crm-accounts.secret").read_text()
     headers = {"Authorization": f"Bearer {token}"}
     return ask(urllib.request.Request(f"{demonstration.crm}/scim/v2/Users{path}", headers=headers, method=method))
-
-
-def wait_for(page: Page, button: str) -> None:
-    """Look at the page until a worker has read the target."""
-    for _ in range(ROUNDS):
-        if page.get_by_role("button", name=button).count():
-            return
-        page.wait_for_timeout(PAUSE)
-        page.reload()
-    raise AssertionError(f"there is no {button!r}:\n{page.inner_text('main')}")

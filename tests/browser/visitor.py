@@ -26,6 +26,8 @@ SIZES = {"wide": (1280, 800), "narrow": (390, 844)}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PATIENCE = 15_000
 """Milliseconds: a machine that runs other suites too is slow."""
+PAUSE = 500
+"""Milliseconds between two looks at what a worker does meanwhile."""
 TABS_AT_MOST = 60
 PAGES_IN_A_ROW = 10
 """So many pages may take each other's place (a form that sends itself, its answer, …) before one stays."""
@@ -147,6 +149,15 @@ class Visitor:
                 self.page.keyboard.press("Enter")
             self.page.keyboard.press("Tab")
         raise AssertionError(f"{TABS_AT_MOST} times Tab does not lead to {target}")
+
+    def wait_for(self, address: str, wanted: Locator, *, looks: int) -> Locator:
+        """Look at a page, at most so often, until a worker has brought what is waited for."""
+        for _ in range(looks):
+            self.page.goto(address)
+            if wanted.count():
+                return wanted.first
+            self.page.wait_for_timeout(PAUSE)
+        raise AssertionError(f"{address} does not show it:\n{self.page.inner_text('body')}")
 
     def settle(self) -> None:
         """Return once a page stays, is loaded, does not move and has audited itself.

@@ -4,12 +4,11 @@ All of them run even when one fails; the exit status says whether any did. Argum
 """
 
 import os
-import signal
 import subprocess
 import sys
 import time
 
-from tests.services.servers import PostgreSQL
+from tests.services.servers import PostgreSQL, end_when_told
 
 KILLS = int(os.environ.get("FAULTS_KILLS", "1000"))
 PEOPLE_PER_KILL = 3
@@ -17,7 +16,7 @@ STOP_SECONDS = 30
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_when_told()
     runs = [("single faults", lambda: _test(*sys.argv[1:]))]
     if not sys.argv[1:]:
         size = ("--kills", str(KILLS), "--people", str(KILLS * PEOPLE_PER_KILL))

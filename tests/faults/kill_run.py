@@ -7,13 +7,13 @@ newer overtaken by something older. The targets let two accounts have one userNa
 
 import argparse
 import secrets
-import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from tests.faults.world import World, say
+from tests.services.servers import end_when_told
 
 LIMITS = {
     "DELIVERY_BACKOFF": 0.2,
@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what it started ends with it
+    end_when_told()
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory(prefix="countersign-kills-") as folder,

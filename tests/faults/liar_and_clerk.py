@@ -9,7 +9,6 @@ when they are mended. Then a row of the ledger is edited in the database, and th
 import json
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from tests.fakes.scim_target.running import ScimTarget
 from tests.faults.world import World
 from tests.faults.zygote import WORKER, Zygote
 from tests.services.broker import ROOT
+from tests.services.servers import end_when_told
 
 TARGETS = ("crm", "erp", "wiki", "mail", "chat", "code", "pay", "docs", "desk", "data")
 LIAR, DOWN, RELAPSING = "pay", "erp", "wiki"
@@ -44,7 +44,7 @@ class Wrong(Exception):
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what it started ends with it
+    end_when_told()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="countersign-liar-") as folder, ExitStack() as exits:
         story = Story(Path(folder), exits)

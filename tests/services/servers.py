@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +20,11 @@ UNPRIVILEGED = ("postgres", "nobody")
 
 class DidNotStart(Exception):
     """The text ends with the server's log."""
+
+
+def end_when_told() -> None:
+    """Let this process end on SIGTERM as by `sys.exit`, so that whatever it started ends with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def free_port() -> int:
