@@ -18,23 +18,23 @@ def update_rows(
     """Write these columns of rows that are there, in the order given; the rest of a row stays. Returns how many it hit.
 
     `also` sets further columns, {name: SQL}, and `only` is a further condition, SQL of the caller's own with
-    `parameters`. In both `{row}` stands for the table and `{new}` for what is given, whose columns are `column2` and so
-    on in the order of `columns`.
+    `parameters`. In both `{row}` stands for the table, and `{new[name]}` for the value that is given for a column.
     """
     if not rows:
         return 0
     quote = connection.ops.quote_name
     meta = type(rows[0])._meta
     fields: list[Any] = [meta.get_field(name) for name in ("id", *columns)]
-    table, new = quote(meta.db_table), "given"
+    table = quote(meta.db_table)
     given, values = _given(rows, fields)
     # Both databases name the columns of VALUES like this. Python counts the rows of no statement that begins WITH.
-    changes = [f"{quote(str(one.column))} = {new}.column{place}" for place, one in enumerate(fields[1:], 2)]
+    new = {one.name: f"given.column{place}" for place, one in enumerate(fields, 1)}
+    changes = [f"{quote(str(one.column))} = {new[one.name]}" for one in fields[1:]]
     changes += [f"{quote(name)} = {sql.format(row=table, new=new)}" for name, sql in (also or {}).items()]
     condition = f" AND {only.format(row=table, new=new)}" if only else ""
     sql = (
         f"UPDATE {table} SET {', '.join(changes)} "  # noqa: S608 - names of our models and the caller's own SQL
-        f"FROM {given} WHERE {table}.id = {new}.column1{condition}"
+        f"FROM {given} WHERE {table}.id = {new['id']}{condition}"
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [*values, *parameters])

@@ -161,7 +161,6 @@ def _renew(lease: str, left: int, *, now: datetime) -> None:
 
 def _update(rows: Sequence[Delivery], *, lease: str) -> int:
     """Write `WRITTEN` of rows under this lease, and end it, in one statement. Returns how many there were."""
-    settled_at = f"{{new}}.column{WRITTEN.index('settled_at') + 2}"
     return update_rows(
         rows,
         WRITTEN,
@@ -169,7 +168,7 @@ def _update(rows: Sequence[Delivery], *, lease: str) -> int:
             "lease": "''",
             "lease_until": "NULL",
             "began_at": "NULL",
-            "late_at": f"CASE WHEN {settled_at} IS NULL THEN {{row}}.late_at END",
+            "late_at": "CASE WHEN {new[settled_at]} IS NULL THEN {row}.late_at END",
         },
         only="{row}.lease = %s AND {row}.lease_until IS NOT NULL",
         parameters=[lease],

@@ -10,6 +10,7 @@ from scim2_models import InvalidValueException
 
 from broker import limits
 from broker.directory.attributes import comparable, is_writable
+from broker.parts import in_parts
 from provisioning.inbound.models import KEY_CHARS, Record, RecordValue, ScimSource
 from provisioning.scim.mapping import ENTERPRISE_SCHEMA
 
@@ -23,9 +24,9 @@ def live_records(source: ScimSource | int) -> QuerySet[Record]:
 
 def known_people(source: ScimSource | int, people: Iterable[UUID]) -> set[UUID]:
     """Those of them of whom the source has told."""
-    asked, found = list(people), set[UUID]()
-    for start in range(0, len(asked), PEOPLE_PER_STATEMENT):
-        rows = live_records(source).filter(person__in=asked[start : start + PEOPLE_PER_STATEMENT]).order_by()
+    found = set[UUID]()
+    for part in in_parts(people, PEOPLE_PER_STATEMENT):
+        rows = live_records(source).filter(person__in=part).order_by()
         found.update(rows.values_list("person_id", flat=True))
     return found
 

@@ -10,6 +10,7 @@ from broker.bell import ring
 from broker.delivery.models import Delivery
 from broker.events import catalogue
 from broker.events.models import Event
+from broker.parts import in_parts
 from broker.sessions.models import Participant
 from provisioning.leaver.models import Case
 from provisioning.leaver.opening import end_cases, open_case
@@ -37,8 +38,8 @@ def read_settlements(events: Sequence[Event]) -> None:
         return
     ids = [int(pk) for event in events for pk in event.details.get("rows", {})]
     about = Q(pk__in=[])
-    for start in range(0, len(ids), ROWS_PER_QUERY):
-        about |= _cases_about(ids[start : start + ROWS_PER_QUERY])
+    for part in in_parts(ids, ROWS_PER_QUERY):
+        about |= _cases_about(part)
     if watched.filter(about).update(look_at=timezone.now()):
         ring(SETTLE)
 

@@ -81,7 +81,8 @@ def _chain(wanted: set[int]) -> Iterator[_Link]:
     """Each seal from where the first wanted event may be. What was found is taken out of `wanted`."""
     if not wanted:
         return
-    seals = Seal.objects.filter(until_id__gte=min(wanted)).order_by("id")
+    # The marks of the few that are read come later: the chain may be long, and is held.
+    seals = Seal.objects.filter(until_id__gte=min(wanted)).order_by("id").defer("row_marks")
     for seal in seals.iterator(chunk_size=1000):
         try:
             ranges = read_ranges(seal.ids)

@@ -13,6 +13,7 @@ from django.utils import timezone
 from broker.delivery.models import Delivery
 from broker.delivery.outcomes import Outcome, confirmed, failed, retry
 from broker.directory.models import Membership
+from broker.parts import in_parts
 from provisioning.outbound.connectors.base import (
     Connector,
     MembersChange,
@@ -193,8 +194,8 @@ def _members_of(target: Target, group: RemoteGroup, there: Sequence[str]) -> Cal
         wanted = frozenset(remote_id for remote_id, state in held if remote_id and state == RemoteAccount.State.PRESENT)
         ours: set[str] = set()
         size = min(connection.features.max_query_params or 10_000, 10_000) - 10
-        for start in range(0, len(there), size):
-            ours.update(accounts.filter(remote_id__in=there[start : start + size]).values_list("remote_id", flat=True))
+        for part in in_parts(there, size):
+            ours.update(accounts.filter(remote_id__in=part).values_list("remote_id", flat=True))
         return Members(wanted, frozenset(ours), len(held) - len(wanted))
 
     return read

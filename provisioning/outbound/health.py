@@ -9,6 +9,7 @@ from django.db.models import Count, Max, Q
 
 from broker.delivery.models import Delivery, Lane
 from provisioning.outbound.models import RemoteAccount, Target
+from provisioning.outbound.models.remote import GONE_STATES
 from provisioning.outbound.services import CLOSED_STATES
 
 Aim, State = RemoteAccount.Aim, RemoteAccount.State
@@ -75,7 +76,7 @@ def health_of(targets: Iterable[Target]) -> dict[int, Health]:
 
 def _is_closing() -> Q:
     open_ones = Q(aim=Aim.DISABLED) & ~Q(state__in=CLOSED_STATES)
-    return open_ones | (Q(aim=Aim.GONE) & ~Q(state__in=(State.DELETED, State.ABSENT)))
+    return open_ones | (Q(aim=Aim.GONE) & ~Q(state__in=GONE_STATES))
 
 
 def _health(accounts: Any, rows: Any, lane: str) -> Health:

@@ -7,13 +7,9 @@ from provisioning.outbound.models import RemoteAccount, Target
 from provisioning.outbound.models.remote import GONE_STATES
 from provisioning.outbound.scope import people_of
 from provisioning.outbound.services import CLOSED_STATES
+from provisioning.outbound.wanted import AIM_OF_LEAVERS
 
 Aim, State = RemoteAccount.Aim, RemoteAccount.State
-_AIMS = {
-    Target.LeaverPolicy.DEACTIVATE: Aim.DISABLED,
-    Target.LeaverPolicy.DELETE: Aim.GONE,
-    Target.LeaverPolicy.KEEP: Aim.LEFT,
-}
 
 
 def outdated_people(target: Target) -> QuerySet[Person]:
@@ -35,7 +31,7 @@ def unsettled_people(target: Target) -> QuerySet[Person]:
 
 def _outdated(target: Target) -> Q:
     present = Q(aim=Aim.PRESENT)
-    policy = Q(aim=_AIMS[Target.LeaverPolicy(target.leaver_policy)])
+    policy = Q(aim=AIM_OF_LEAVERS[Target.LeaverPolicy(target.leaver_policy)])
     belongs = Q(Exists(people_of(target.scope).filter(pk=OuterRef("person"), is_active=True)))
     return (
         Q(wanted_version=None)

@@ -23,11 +23,12 @@ from provisioning.scim.mapping import ENTERPRISE_SCHEMA, USER_SCHEMA
 __all__ = ["Wanted", "differences", "digest_of_remote", "document_of_remote", "wanted_accounts"]
 
 Aim = RemoteAccount.Aim
-_LEAVERS = {
+AIM_OF_LEAVERS = {
     Target.LeaverPolicy.DEACTIVATE: Aim.DISABLED,
     Target.LeaverPolicy.DELETE: Aim.GONE,
     Target.LeaverPolicy.KEEP: Aim.LEFT,
 }
+"""{policy of a target: what shall become of the account of somebody who left}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def digest_of_remote(target: Target, resource: Mapping[str, Any]) -> str:
 
 
 def _wanted(target: Target, person: Person, values: Mapping[str, tuple[str, ...]], *, belongs: bool) -> Wanted:
-    aim = Aim.PRESENT if belongs and person.is_active else _LEAVERS[Target.LeaverPolicy(target.leaver_policy)]
+    aim = Aim.PRESENT if belongs and person.is_active else AIM_OF_LEAVERS[Target.LeaverPolicy(target.leaver_policy)]
     document = write_document(target.mapping, values)
     fault = "" if "userName" in document or aim != Aim.PRESENT else "userName has no value"
     return Wanted(person.pk, aim, belongs, document, digest(document), person.version, fault)

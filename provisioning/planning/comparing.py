@@ -16,6 +16,7 @@ from django.db.models import F
 from broker import limits
 from broker.directory.identifiers import comparable
 from broker.directory.models import Person
+from broker.parts import in_parts
 from provisioning.outbound.models import RemoteAccount, Target
 from provisioning.outbound.wanted import Wanted, differences, wanted_accounts
 from provisioning.planning.differing import (
@@ -195,8 +196,7 @@ class Comparison:
             with connection.cursor() as cursor:
                 cursor.execute(sql, [*parameters(last), limits.PLAN_AHEAD])
                 rows = cursor.fetchall()
-            for start in range(0, len(rows), limits.PLAN_CHUNK):
-                yield rows[start : start + limits.PLAN_CHUNK]
+            yield from in_parts(rows, limits.PLAN_CHUNK)
             if len(rows) < limits.PLAN_AHEAD:
                 return
             last = rows[-1][0]

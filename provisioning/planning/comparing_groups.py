@@ -6,6 +6,7 @@ from uuid import UUID
 
 from broker import limits
 from broker.directory.models import Group, Membership, Person
+from broker.parts import in_parts
 from provisioning.outbound.models import RemoteAccount, RemoteGroup, Target
 from provisioning.outbound.taking import is_marked
 from provisioning.planning.differing import MARKED, Action, Difference, Kind
@@ -106,11 +107,8 @@ class GroupComparison:
     def _owned(self, remote_ids: set[str]) -> dict[str, UUID]:
         """{id there: person} of those accounts that are ours."""
         found: dict[str, UUID] = {}
-        ids = sorted(remote_ids)
-        for start in range(0, len(ids), limits.PLAN_CHUNK):
-            rows = RemoteAccount.objects.filter(
-                target=self.target, remote_id__in=ids[start : start + limits.PLAN_CHUNK]
-            )
+        for ids in in_parts(sorted(remote_ids), limits.PLAN_CHUNK):
+            rows = RemoteAccount.objects.filter(target=self.target, remote_id__in=ids)
             found |= dict(rows.values_list("remote_id", "person_id"))
         return found
 

@@ -45,7 +45,7 @@ def test_further_columns_are_set_from_what_stood_there_and_what_is_given() -> No
     first, second = make_lanes(2)
     Lane.objects.update(failures=5)
     first.reason, second.reason = "one", ""
-    also = {"failures": "{row}.failures + CASE WHEN {new}.column2 = '' THEN 1 ELSE 2 END"}
+    also = {"failures": "{row}.failures + CASE WHEN {new[reason]} = '' THEN 1 ELSE 2 END"}
     assert update_rows([first, second], ["reason"], also=also) == 2
     assert list(Lane.objects.order_by("name").values_list("failures", flat=True)) == [7, 6]
 

@@ -23,6 +23,7 @@ from provisioning.leaver.models import Case, Item
 from provisioning.leaver.seen import KIND, Seen
 from provisioning.outbound.breaker import hold_for
 from provisioning.outbound.models import RemoteAccount, Target
+from provisioning.outbound.models.remote import GONE_STATES
 from provisioning.outbound.services import request_sync
 
 Code, State = Item.Code, RemoteAccount.State
@@ -111,7 +112,7 @@ def _closing_row(item: Item, place: Place) -> Delivery | None:
     account = place.account
     if account is None or account.read_at is None or account.read_at < item.since:
         return None
-    if account.read_active is not False and account.state not in (State.DELETED, State.ABSENT):
+    if account.read_active is not False and account.state not in GONE_STATES:
         return None
     for row in place.syncs:
         is_newer = row.settled_at is not None and row.settled_at >= item.since

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 from broker import limits
+from broker.parts import in_parts
 from provisioning.outbound.connectors.base import (
     Capabilities,
     Look,
@@ -284,16 +285,13 @@ def _member_batches(there: RemoteGroup, name: str, members: MembersChange) -> It
     if name != there.name:
         first.append({"op": "replace", "path": "displayName", "value": name})
     size = limits.TARGET_MEMBERS_PER_CHANGE
-    for start in range(0, len(members.add), size):
-        added = [{"value": one} for one in members.add[start : start + size]]
+    for part in in_parts(members.add, size):
+        added = [{"value": one} for one in part]
         yield [*first, {"op": "add", "path": "members", "value": added}]
         first = []
-    for start in range(0, len(members.remove), size):
+    for part in in_parts(members.remove, size):
         # One path a member: a remove with a value list is read in two ways, one of which empties the group.
-        gone = [
-            {"op": "remove", "path": f"members[value eq {json.dumps(one)}]"}
-            for one in members.remove[start : start + size]
-        ]
+        gone = [{"op": "remove", "path": f"members[value eq {json.dumps(one)}]"} for one in part]
         yield [*first, *gone]
         first = []
     if first:
